@@ -1,0 +1,31 @@
+// FileLock: an open-file-description lock (man 2 fcntl, F_OFD_SETLK). It lives as long as the descriptor: the kernel
+// drops it when the process dies, whatever pid namespace it lived in.
+#pragma once
+
+#include <string>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "sys/fd.hpp"
+
+namespace slipway::sys {
+
+enum class LockKind : unsigned char { kShared, kExclusive };
+
+class [[nodiscard]] FileLock {
+ public:
+  /// Opens (creates, 0600) `path` and tries once: kAborted when another holder stands against it.
+  static Result<FileLock> try_lock(const std::string& path, LockKind kind);
+  /// Waits for it, looking at `cancel`.
+  static Result<FileLock> lock(const std::string& path, LockKind kind, const Cancel& cancel);
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+/// Whether someone (also ourselves, through another descriptor) holds a lock on `path`. A missing file: no.
+[[nodiscard]] Result<bool> is_locked(const std::string& path);
+
+}  // namespace slipway::sys
