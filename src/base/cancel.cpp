@@ -1,6 +1,7 @@
 #include "base/cancel.hpp"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ namespace slipway {
 struct Cancel::State {
   State() : fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~State() {
+    if (both >= 0) close(both);
     if (fd >= 0) close(fd);
   }
   State(const State&) = delete;
@@ -26,19 +28,25 @@ struct Cancel::State {
 
   std::atomic<bool> fired = false;
   int fd;
+  Cancel parent;
+  int both = -1;  // an epoll descriptor over ours and the parent's: readable when either fired
   std::mutex mutex;
   std::string reason;
 };
 
-bool Cancel::fired() const { return state_ && state_->fired; }
+bool Cancel::fired() const { return state_ && (state_->fired || state_->parent.fired()); }
 
 Status Cancel::check() const {
   if (!fired()) return {};
+  if (!state_->fired) return state_->parent.check();
   const std::lock_guard lock(state_->mutex);
   return fail(Code::kCancelled, "{}", state_->reason.empty() ? "interrupted" : state_->reason);
 }
 
-int Cancel::fd() const { return state_ ? state_->fd : -1; }
+int Cancel::fd() const {
+  if (!state_) return -1;
+  return state_->both >= 0 ? state_->both : state_->fd;
+}
 
 bool Cancel::wait_for(int milliseconds) const {
   pollfd entry{fd(), POLLIN, 0};  // a negative descriptor is skipped by poll: then this only waits
@@ -48,6 +56,17 @@ bool Cancel::wait_for(int milliseconds) const {
 }
 
 CancelSource::CancelSource() { cancel_.state_ = std::make_shared<Cancel::State>(); }
+
+CancelSource::CancelSource(const Cancel& parent) : CancelSource() {
+  if (parent.fd() < 0) return;
+  Cancel::State& state = *cancel_.state_;
+  state.parent = parent;
+  state.both = epoll_create1(EPOLL_CLOEXEC);
+  for (const int fd : {state.fd, parent.fd()}) {
+    epoll_event interest{.events = EPOLLIN, .data = {.fd = fd}};
+    epoll_ctl(state.both, EPOLL_CTL_ADD, fd, &interest);
+  }
+}
 
 void CancelSource::fire(std::string reason) {
   {

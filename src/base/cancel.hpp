@@ -33,6 +33,8 @@ class Cancel {
 class CancelSource {
  public:
   CancelSource();
+  /// Fires on its own and also whenever `parent` has fired.
+  explicit CancelSource(const Cancel& parent);
   [[nodiscard]] Cancel cancel() const { return cancel_; }
   /// The first reason counts. Thread safe. For signal handlers use `fire_from_signal`.
   void fire(std::string reason);

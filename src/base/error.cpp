@@ -6,22 +6,38 @@ namespace slipway {
 
 std::string_view name_of(Code code) {
   switch (code) {
-    case Code::kInvalidArgument: return "invalid_argument";
-    case Code::kNotFound: return "not_found";
-    case Code::kAlreadyExists: return "already_exists";
-    case Code::kPermissionDenied: return "permission_denied";
-    case Code::kUnauthenticated: return "unauthenticated";
-    case Code::kFailedPrecondition: return "failed_precondition";
-    case Code::kResourceExhausted: return "resource_exhausted";
-    case Code::kOutOfRange: return "out_of_range";
-    case Code::kAborted: return "aborted";
-    case Code::kUnavailable: return "unavailable";
-    case Code::kDeadlineExceeded: return "deadline_exceeded";
-    case Code::kCancelled: return "cancelled";
-    case Code::kDataLoss: return "data_loss";
-    case Code::kUnimplemented: return "unimplemented";
-    case Code::kUsage: return "usage";
-    case Code::kInternal: return "internal";
+    case Code::kInvalidArgument:
+      return "invalid_argument";
+    case Code::kNotFound:
+      return "not_found";
+    case Code::kAlreadyExists:
+      return "already_exists";
+    case Code::kPermissionDenied:
+      return "permission_denied";
+    case Code::kUnauthenticated:
+      return "unauthenticated";
+    case Code::kFailedPrecondition:
+      return "failed_precondition";
+    case Code::kResourceExhausted:
+      return "resource_exhausted";
+    case Code::kOutOfRange:
+      return "out_of_range";
+    case Code::kAborted:
+      return "aborted";
+    case Code::kUnavailable:
+      return "unavailable";
+    case Code::kDeadlineExceeded:
+      return "deadline_exceeded";
+    case Code::kCancelled:
+      return "cancelled";
+    case Code::kDataLoss:
+      return "data_loss";
+    case Code::kUnimplemented:
+      return "unimplemented";
+    case Code::kUsage:
+      return "usage";
+    case Code::kInternal:
+      return "internal";
   }
   return "unknown";
 }
@@ -64,34 +80,45 @@ std::string Error::message() const {
 Code code_of_errno(int number) {
   switch (number) {
     case ENOENT:
-    case ENOTDIR: return Code::kNotFound;
+    case ENOTDIR:
+      return Code::kNotFound;
     case EEXIST:
-    case ENOTEMPTY: return Code::kAlreadyExists;
+    case ENOTEMPTY:
+      return Code::kAlreadyExists;
     case EACCES:
     case EPERM:
-    case EROFS: return Code::kPermissionDenied;
+    case EROFS:
+      return Code::kPermissionDenied;
     case ENOSPC:
     case EDQUOT:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-    case EFBIG: return Code::kResourceExhausted;
+    case EFBIG:
+      return Code::kResourceExhausted;
     case EINVAL:
     case ENAMETOOLONG:
     case ELOOP:
-    case EXDEV: return Code::kInvalidArgument;
+    case EXDEV:
+      return Code::kInvalidArgument;
     case EAGAIN:
     case EINTR:
     case EBUSY:
     case ECONNREFUSED:
     case ECONNRESET:
-    case EPIPE: return Code::kUnavailable;
-    case ETIMEDOUT: return Code::kDeadlineExceeded;
-    case ECANCELED: return Code::kCancelled;
+    case EPIPE:
+      return Code::kUnavailable;
+    case ETIMEDOUT:
+      return Code::kDeadlineExceeded;
+    case ECANCELED:
+      return Code::kCancelled;
     case ENOSYS:
-    case EOPNOTSUPP: return Code::kUnimplemented;
-    case EIO: return Code::kDataLoss;
-    default: return Code::kInternal;
+    case EOPNOTSUPP:
+      return Code::kUnimplemented;
+    case EIO:
+      return Code::kDataLoss;
+    default:
+      return Code::kInternal;
   }
 }
 

@@ -65,7 +65,7 @@ class Error {
   [[nodiscard]] const std::vector<std::string>& contexts() const { return contexts_; }  ///< innermost first
   [[nodiscard]] const std::optional<SourceRange>& range() const { return range_; }
   [[nodiscard]] const std::string& hint() const { return hint_; }
-  [[nodiscard]] int sys_errno() const { return errno_; }  ///< 0 when no system call failed
+  [[nodiscard]] int sys_errno() const { return errno_; }                 ///< 0 when no system call failed
   [[nodiscard]] const std::string& excerpt() const { return excerpt_; }  ///< ready-made source excerpt, or empty
 
   /// Adds a line as it shall be printed, beginning with "while": "while pulling debian:12".
@@ -130,13 +130,16 @@ T take(Result<T>&& result) {
 }
 }  // namespace detail
 
-// The value of a Result, or return its Error from the enclosing function.
-#define TRY(...)                                                                     \
-  (__extension__({                                                                   \
-    auto try_result_ = (__VA_ARGS__);                                                \
-    if (!try_result_) [[unlikely]]                                                   \
-      return std::unexpected(std::move(try_result_).error());                        \
-    ::slipway::detail::take(std::move(try_result_));                                 \
+// The value of a Result, or return its Error from the enclosing function. The name is unique so that TRYs may nest.
+#define SLIPWAY_TRY_NAMED(name, ...)                   \
+  (__extension__({                                     \
+    auto name = (__VA_ARGS__);                         \
+    if (!name) [[unlikely]]                            \
+      return std::unexpected(std::move(name).error()); \
+    ::slipway::detail::take(std::move(name));          \
   }))
+#define SLIPWAY_TRY_JOIN(number, ...) SLIPWAY_TRY_NAMED(try_result_##number, __VA_ARGS__)
+#define SLIPWAY_TRY_COUNTED(number, ...) SLIPWAY_TRY_JOIN(number, __VA_ARGS__)
+#define TRY(...) SLIPWAY_TRY_COUNTED(__COUNTER__, __VA_ARGS__)
 
 }  // namespace slipway

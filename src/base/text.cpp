@@ -66,9 +66,7 @@ std::string escaped(std::string_view foreign, std::size_t limit, std::string_vie
 
 std::string printable(std::string_view foreign, std::size_t limit) { return escaped(foreign, limit, ""); }
 
-std::string quoted(std::string_view foreign, std::size_t limit) {
-  return '"' + escaped(foreign, limit, "\"\\") + '"';
-}
+std::string quoted(std::string_view foreign, std::size_t limit) { return '"' + escaped(foreign, limit, "\"\\") + '"'; }
 
 std::string go_quoted(std::string_view text) {
   std::string out = "\"";
@@ -80,15 +78,33 @@ std::string go_quoted(std::string_view text) {
       continue;
     }
     switch (c.value) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\a': out += "\\a"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\v': out += "\\v"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\a':
+        out += "\\a";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\v':
+        out += "\\v";
+        break;
       default:
         if (c.value < 0x20 || c.value == 0x7f) {
           out += fmt::format("\\x{:02x}", static_cast<unsigned>(c.value));
@@ -220,6 +236,8 @@ std::string nearest(std::string_view word, const std::vector<std::string_view>& 
   }
   return best;
 }
+
+std::size_t utf8_length(std::string_view text) { return text.empty() ? 0 : decode(text).length; }
 
 std::string hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";

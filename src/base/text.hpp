@@ -40,6 +40,9 @@ namespace slipway {
 /// The nearest of `known` within an edit distance of 2 (for "did you mean"), or empty.
 [[nodiscard]] std::string nearest(std::string_view word, const std::vector<std::string_view>& known);
 
+/// Bytes of the valid UTF-8 sequence that `text` begins with (1 to 4); 0 when it begins with none or is empty.
+[[nodiscard]] std::size_t utf8_length(std::string_view text);
+
 /// Lower-case hexadecimal of bytes.
 [[nodiscard]] std::string hex(std::string_view bytes);
 

@@ -19,9 +19,7 @@ TEST(Printable, EscapesWhatATerminalWouldObey) {
 
 TEST(Quoted, EscapesQuotes) { EXPECT_EQ(quoted("a\"b\\"), "\"a\\\"b\\\\\""); }
 
-TEST(GoQuoted, IsStrconvQuote) {
-  EXPECT_EQ(go_quoted("a\tb\x01\xff ü\""), "\"a\\tb\\x01\\xff ü\\\"\"");
-}
+TEST(GoQuoted, IsStrconvQuote) { EXPECT_EQ(go_quoted("a\tb\x01\xff ü\""), "\"a\\tb\\x01\\xff ü\\\"\""); }
 
 TEST(ParseSize, IsStrict) {
   EXPECT_EQ(*parse_size("9223372036854775807"), INT64_MAX);
@@ -59,6 +57,19 @@ TEST(Cancel, KeepsTheFirstReason) {
   source.fire("later");
   EXPECT_EQ(source.cancel().check().error().what(), "timed out");
   EXPECT_TRUE(source.cancel().wait_for(0));
+}
+
+TEST(Cancel, FollowsItsParent) {
+  CancelSource parent;
+  CancelSource child(parent.cancel());
+  EXPECT_FALSE(child.cancel().wait_for(0));
+  parent.fire("interrupted by the user");
+  EXPECT_TRUE(child.cancel().fired());
+  EXPECT_TRUE(child.cancel().wait_for(-1));
+  EXPECT_EQ(child.cancel().check().error().what(), "interrupted by the user");
+  CancelSource lonely(Cancel{});
+  lonely.fire("own");
+  EXPECT_EQ(lonely.cancel().check().error().what(), "own");
 }
 
 }  // namespace

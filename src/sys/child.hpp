@@ -27,7 +27,7 @@ struct ChildOptions {
   std::vector<std::string> environment;  ///< "K=V"; nothing is inherited
   /// Descriptors the child gets: pairs (ours, its number). Standard ones not named here are /dev/null.
   std::vector<std::pair<int, int>> descriptors;
-  std::string directory;  ///< working directory; empty: "/"
+  std::string directory;     ///< working directory; empty: "/"
   bool new_session = false;  ///< setsid: terminal signals do not reach it
 };
 

@@ -222,7 +222,8 @@ Result<std::vector<std::string>> list_directory(int dir, const std::string& name
 
 namespace {
 
-// Iterative: a hostile tree may be deeper than the stack; each level holds one descriptor, deep ones are moved up first.
+// Iterative: a hostile tree may be deeper than the stack; each level holds one descriptor, deep ones are moved up
+// first.
 Status remove_content(int at, const std::string& name, dev_t device, int depth) {
   const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   auto opened = open_at(at, name, flags);
@@ -241,7 +242,8 @@ Status remove_content(int at, const std::string& name, dev_t device, int depth) 
     if (::unlinkat(dir.get(), entry.c_str(), 0) == 0 || errno == ENOENT) continue;
     if (errno != EISDIR && errno != EPERM) return fail_errno("cannot remove {}", printable(entry));
     if (depth >= 200) {  // hoist the subtree so that neither stack nor descriptors grow with the depth
-      const std::string lifted = fmt::format(".slipway-remove-{}-{}", static_cast<std::uint64_t>(info.st_ino), entry.size());
+      const std::string lifted =
+          fmt::format(".slipway-remove-{}-{}", static_cast<std::uint64_t>(info.st_ino), entry.size());
       if (::renameat(dir.get(), entry.c_str(), at, lifted.c_str()) == 0) {
         TRY(remove_content(at, lifted, device, depth - 1));
         TRY(unlink_at(at, lifted, AT_REMOVEDIR));

@@ -1,0 +1,89 @@
+// The builder: a Dockerfile and a context become an image. The door of this folder.
+//
+//   frontend  (AST → graph of vertices with their history and config)   frontend.hpp
+//   ops       (what a vertex does: source, copy, exec, …)               op_*.hpp
+//   solver/   (what must run, once, in parallel; knows no containers)
+//   export    (layers + config → manifest → name, registry, archive)    export.hpp
+//
+// `build()` is one command's work: it takes a lease, solves what the target needs, exports, and returns only when
+// everything that was asked for is durable (R2). It prints nothing: progress goes to the sink.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "base/progress.hpp"
+#include "oci/digest.hpp"
+#include "oci/platform.hpp"
+#include "oci/reference.hpp"
+#include "registry/client.hpp"
+#include "sandbox/sandbox.hpp"
+#include "store/store.hpp"
+
+namespace slipway::build {
+
+/// One `-o`.
+struct Output {
+  enum class Type : unsigned char { kLocal, kTar, kOci, kDocker };
+  Type type = Type::kLocal;
+  std::string destination;  ///< a directory (local), a file, or "-" (stdout)
+};
+
+struct Request {
+  std::string context;     ///< directory
+  std::string dockerfile;  ///< path; empty: "<context>/Dockerfile"; "-": `dockerfile_text`
+  std::optional<std::string> dockerfile_text;
+  std::string target;  ///< stage name or index; empty: the last
+  std::vector<std::pair<std::string, std::string>>
+      build_args;  ///< resolved (a name without value was looked up by the caller)
+  std::vector<std::pair<std::string, std::string>> proxies;  ///< HTTP_PROXY … for RUN; never in keys or history
+  std::vector<std::pair<std::string, std::string>> labels;   ///< --label, applied last
+  std::vector<oci::Reference> tags;
+  bool push = false;
+  bool no_cache = false;
+  bool pull = false;
+  sandbox::NetworkMode network = sandbox::NetworkMode::kDefault;
+  std::vector<std::pair<std::string, std::string>> extra_hosts;  ///< part of the cache key
+  std::vector<sandbox::Ulimit> ulimits;
+  std::int64_t shm_bytes = 64 << 20;
+  std::vector<Output> outputs;
+  oci::Platform platform = oci::Platform::host();
+  std::optional<std::int64_t> source_date_epoch;
+  std::string ca_bundle;  ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
+  int parallelism = 0;    ///< steps at once; 0: number of processors, at least 2
+};
+
+struct StepReport {
+  std::string name;
+  enum class How : unsigned char { kCached, kRan } how = How::kRan;
+  std::int64_t milliseconds = 0;
+};
+
+struct Outcome {
+  oci::Digest manifest;  ///< what tags point at and --iidfile holds
+  std::string media_type;
+  oci::Digest config;  ///< docker's image id
+  std::vector<StepReport> steps;
+};
+
+/// Where the builder gets what it needs. The sandbox is made only when a step really runs: a cached build pays no
+/// probe.
+struct Tools {
+  store::Store& store;
+  registry::Client& client;
+  std::function<Result<sandbox::Sandbox*>()> sandbox;
+  std::string scope = "default";
+  /// Bytes of outputs with destination "-" go here.
+  std::function<Status(std::string_view)> standard_output;
+};
+
+[[nodiscard]] Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel);
+
+}  // namespace slipway::build

@@ -1,0 +1,116 @@
+// Images: what one can do with them without a container. registry × store × layer; the door of this folder.
+//
+//   Images images{store, lease, client, scope};
+//   Resolved base = TRY(images.resolve(ref, platform, PullPolicy::kMissing, sink, vertex, cancel));
+//   std::vector<store::Snapshot> chain = TRY(images.unpack(base, sink, vertex, cancel));   // bottom first
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "base/progress.hpp"
+#include "layer/layer.hpp"
+#include "oci/image.hpp"
+#include "oci/reference.hpp"
+#include "registry/client.hpp"
+#include "store/store.hpp"
+
+namespace slipway::image {
+
+enum class PullPolicy : unsigned char {
+  kMissing,  ///< the local name first, the registry when it is missing
+  kAlways,   ///< ask the registry; bytes that are here are not transferred again
+  kNever,
+};
+
+/// An image of one platform whose manifest and config are here.
+struct Resolved {
+  oci::Reference reference;
+  oci::Digest target;  ///< what the name points at: manifest or index
+  std::string target_media_type;
+  oci::Manifest manifest;
+  oci::ImageConfig config;
+};
+
+struct Images {
+  store::Store& store;
+  const store::Lease& lease;
+  registry::Client& client;
+  std::string scope = "default";
+
+  /// Finds or fetches manifest and config (not layers); sets the name when it came from a registry. Layers that are
+  /// missing are fetched by unpack().
+  [[nodiscard]] Result<Resolved> resolve(const oci::Reference& reference, const oci::Platform& platform,
+                                         PullPolicy policy, progress::Sink& sink, progress::VertexId vertex,
+                                         const Cancel& cancel) const;
+  /// Makes every layer a committed snapshot, bottom first, with gaps fetched and layers unpacked in parallel, one
+  /// download per blob over all processes. Diff IDs are verified against the config.
+  [[nodiscard]] Result<std::vector<store::Snapshot>> unpack(const Resolved& image, progress::Sink& sink,
+                                                            progress::VertexId vertex, const Cancel& cancel) const;
+  /// Makes sure that all blobs of the image are here (for save, push) without unpacking.
+  [[nodiscard]] Status fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
+                             const Cancel& cancel) const;
+  /// resolve + unpack: `slipway pull` returns when the layers are unpacked.
+  [[nodiscard]] Result<Resolved> pull(const oci::Reference& reference, const oci::Platform& platform,
+                                      progress::Sink& sink, const Cancel& cancel) const;
+  /// Uploads layers (in parallel), config, manifest (index last) of `target` under `reference`. Gives the pushed
+  /// manifest's descriptor.
+  [[nodiscard]] Result<oci::Descriptor> push(const oci::Digest& target, const std::string& media_type,
+                                             const oci::Reference& reference, progress::Sink& sink,
+                                             const Cancel& cancel) const;
+};
+
+/// save: docker-archive and OCI layout in one tar (manifest.json + index.json + blobs/sha256/…), as docker ≥ 25 writes
+/// it; read by docker 20.10 and skopeo.
+enum class ArchiveKind : unsigned char { kBoth, kOciOnly };
+struct SaveItem {
+  std::vector<oci::Reference> references;  ///< may be empty
+  oci::Digest target;
+  std::string media_type;
+};
+[[nodiscard]] Status save(store::Store& store, const std::vector<SaveItem>& items, ArchiveKind kind,
+                          const layer::Target& target, const Cancel& cancel);
+
+struct Loaded {
+  oci::Digest target;
+  std::string media_type;
+  std::vector<oci::Reference> references;  ///< names the archive gave
+};
+/// Reads an archive stream (plain, gzip, zstd) of docker-archive, OCI layout or both; every byte is verified; nothing
+/// of the archive's paths touches the disk. `seekable` input is not required: blobs are streamed into the store as they
+/// come, whatever their order.
+[[nodiscard]] Result<std::vector<Loaded>> load(store::Store& store, const store::Lease& lease,
+                                               const layer::Source& source, const Cancel& cancel);
+/// A plain root file system tar as a one-layer image (docker import).
+[[nodiscard]] Result<Loaded> import_rootfs(store::Store& store, const store::Lease& lease, const layer::Source& source,
+                                           const oci::Platform& platform, const Cancel& cancel);
+/// Told apart by content: docker-archive / OCI layout → load, else root file system. `import FILE REF`.
+[[nodiscard]] Result<std::vector<Loaded>> import_any(store::Store& store, const store::Lease& lease,
+                                                     const layer::Source& source, const oci::Platform& platform,
+                                                     const Cancel& cancel);
+
+/// The documents behind a name, for inspect, history, images.
+struct Details {
+  oci::Digest target;
+  std::string media_type;
+  oci::Manifest manifest;
+  oci::ImageConfig config;
+  std::int64_t size = 0;  ///< unpacked bytes of all layers where known, else blob bytes
+};
+[[nodiscard]] Result<Details> details(store::Store& store, const oci::Digest& target, const std::string& media_type,
+                                      const oci::Platform& platform);
+
+/// Resolves what a user typed: a reference, an image id (config digest) or a unique prefix of one.
+struct Found {
+  oci::Digest target;
+  std::string media_type;
+  std::vector<std::string> references;
+};
+[[nodiscard]] Result<Found> find(store::Store& store, std::string_view scope, const std::string& text);
+
+}  // namespace slipway::image

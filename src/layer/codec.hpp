@@ -1,0 +1,29 @@
+// Codecs: gzip (ISA-L both ways), zstd and plain, streaming with bounded memory.
+#pragma once
+
+#include <memory>
+
+#include "layer/layer.hpp"
+
+namespace slipway::layer {
+
+/// What the first bytes say (gzip 1f 8b, zstd 28 b5 2f fd, else plain); needs at most 4 bytes.
+[[nodiscard]] oci::Compression detect(std::string_view first_bytes);
+
+/// Decompresses a stream told by its first bytes. Reads gzip with many members and zstd with many frames; bytes after
+/// the last member, a truncated stream and a bad checksum are kDataLoss. zstd windows are limited to 128 MiB. The ratio
+/// of output to input is not judged here: Limits::unpacked_bytes is.
+[[nodiscard]] Result<Source> decoder(Source compressed);
+
+/// A compressor: write, then finish once. `Target` gets the compressed bytes.
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+  [[nodiscard]] virtual Status write(std::string_view bytes) = 0;
+  [[nodiscard]] virtual Status finish() = 0;
+};
+/// gzip by ISA-L level 1 (header without name and time: equal input, equal output on one processor family), or zstd
+/// level 3, or plain.
+[[nodiscard]] std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target);
+
+}  // namespace slipway::layer

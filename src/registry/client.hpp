@@ -1,0 +1,84 @@
+// The registry client: OCI distribution over HTTP(S), with credentials that never leave their host.
+//
+// A `Client` holds one command's view of the world: credentials (~/.docker/config.json), TLS roots, tokens in memory. A
+// `Repository` is one (scheme, host, port, repository) to talk to. Plain HTTP is used for loopback hosts (after HTTPS
+// was refused by the peer, as docker does), HTTPS otherwise. Tokens ask for exactly the scope of the operation.
+// Everything that comes back is limited before it is read and verified before it is given out; a blob stream is
+// verified by whoever commits it (store::BlobWriter) and again refused here when it is too long.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "layer/layer.hpp"
+#include "oci/image.hpp"
+#include "oci/reference.hpp"
+#include "registry/credentials.hpp"
+
+namespace slipway::registry {
+
+struct ClientOptions {
+  CredentialStore credentials;
+  /// Directories like /etc/docker/certs.d: <dir>/<host[:port]>/{*.crt,client.cert,client.key}.
+  std::vector<std::string> certificate_directories = {"/etc/docker/certs.d"};
+  std::string user_agent;
+  int parallel_transfers = 6;
+};
+
+/// A manifest or index as the registry gave it: bytes verified against the digest that was asked for (or named by the
+/// header, or computed).
+struct Document {
+  std::string bytes;
+  std::string media_type;
+  oci::Digest digest;
+};
+
+class Repository;
+
+class Client {
+ public:
+  static Result<Client> make(ClientOptions options);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+  [[nodiscard]] Repository repository(const oci::Reference& reference) const;
+  /// Tries credentials against a registry ("docker.io", "127.0.0.1:5000"): what `login` verifies.
+  [[nodiscard]] Status check_login(const std::string& registry, const Credential& credential,
+                                   const Cancel& cancel) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// One repository; a cheap copy, safe in any thread.
+class Repository {
+ public:
+  /// By tag or digest of the reference. kNotFound says the name; kUnauthenticated says the host and `slipway login`.
+  [[nodiscard]] Result<Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
+  /// Streams a blob's bytes to `sink` in order; resumes a broken transfer; ends in error when they are more than
+  /// `descriptor.size` or fewer. The bytes are NOT yet verified by digest: commit does. `offset` > 0 continues.
+  [[nodiscard]] Status blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const;
+  [[nodiscard]] Result<bool> has_blob(const oci::Digest& digest, const Cancel& cancel) const;
+  [[nodiscard]] Result<bool> has_manifest(const oci::Digest& digest, const Cancel& cancel) const;
+  /// Uploads (after a HEAD, after a try to mount from `mount_from` of the same registry). `open` gives the bytes from
+  /// an offset, anew for each attempt.
+  using OpenAt = std::function<Result<layer::Source>(std::int64_t offset)>;
+  [[nodiscard]] Status upload(const oci::Descriptor& descriptor, const OpenAt& open,
+                              const std::optional<std::string>& mount_from,
+                              const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const;
+  /// PUT of a manifest or index under a tag or its digest.
+  [[nodiscard]] Status put_manifest(const std::string& bytes, const std::string& media_type,
+                                    const std::string& tag_or_digest, const Cancel& cancel) const;
+
+ private:
+  friend class Client;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace slipway::registry

@@ -1,0 +1,122 @@
+// The solver: decides what must run, runs each thing once, in parallel, and remembers. It knows nothing of containers.
+//
+// Words. A *vertex* is an op with inputs (other vertices). Its *definition* digest names everything that decides the
+// result but the inputs. Its *fast key* = H(definition, keys of the inputs). An input may be taken *by content*: then a
+// miss on the fast key is followed by a look-up of the *slow key* = H(definition, content of those inputs, keys of the
+// others): a changed input with equal content still hits. The *key* that a vertex shows to its dependents is the slow
+// key where it has one, else the fast key; a record carries it, so that a fast hit needs no content. A *record* is what
+// a finished vertex left under its keys.
+//
+// Life of a vertex: definition → fast look-up → [inputs' outputs → content → slow look-up] → on demand: load the
+// record's output, or wait for the inputs' outputs, lock the key against other processes, look again, run → dependents
+// may start → finish (makes the result durable, in the background) → record. A failed or cancelled vertex leaves no
+// record.
+//
+// Threads: solve() owns the graph on the calling thread and only runs state machines; ops run on pools and post back
+// through one queue. Finishing has threads of its own: it never waits for a key lock, so two processes can not wait for
+// each other.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "oci/digest.hpp"
+
+namespace slipway::solver {
+
+using Key = oci::Digest;
+
+/// What running a vertex gives to its dependents: opaque here. Read from many threads.
+class Output {
+ public:
+  virtual ~Output() = default;
+};
+using OutputPtr = std::shared_ptr<const Output>;
+
+/// What a vertex does. Every method may be called from any thread, one call at a time.
+class Op {
+ public:
+  virtual ~Op() = default;
+  /// Digest of all that decides the result but the inputs. May read files (a context), called once.
+  [[nodiscard]] virtual Result<Key> definition(const Cancel& cancel) = 0;
+  /// Digest of what this op reads of a by-content input.
+  [[nodiscard]] virtual Result<Key> content(std::size_t input, const Output& output, const Cancel& cancel);
+  /// The output again, from a record's value. kNotFound means: the record is of no use any more, run.
+  [[nodiscard]] virtual Result<OutputPtr> load(std::string_view value, const std::vector<Key>& input_keys,
+                                               const Cancel& cancel) = 0;
+  [[nodiscard]] virtual Result<OutputPtr> run(const std::vector<OutputPtr>& inputs, const Cancel& cancel) = 0;
+  /// Makes the output durable and gives the record's value. Called after run(), when every input was finished.
+  [[nodiscard]] virtual Result<std::string> finish(const Output& output, const Cancel& cancel) = 0;
+  /// False for sources: nothing is looked up or recorded.
+  [[nodiscard]] virtual bool recorded() const { return true; }
+};
+
+struct Input {
+  std::size_t vertex = 0;
+  bool by_content = false;
+};
+
+struct Vertex {
+  std::shared_ptr<Op> op;
+  std::vector<Input> inputs;    ///< indices of vertices added before
+  bool ignore_records = false;  ///< --no-cache: run, and record anew
+};
+
+class Graph {
+ public:
+  /// Gives the index. Inputs must exist: a graph has no cycles by construction.
+  std::size_t add(Vertex vertex);
+  [[nodiscard]] const std::vector<Vertex>& vertices() const { return vertices_; }
+
+ private:
+  std::vector<Vertex> vertices_;
+};
+
+struct Record {
+  Key key;  ///< the key that dependents see
+  std::string value;
+};
+
+/// Where records live. Thread safe.
+class Records {
+ public:
+  virtual ~Records() = default;
+  /// The record with its objects claimed for this command, or nothing.
+  [[nodiscard]] virtual Result<std::optional<Record>> find(const Key& key) = 0;
+  [[nodiscard]] virtual Status put(const Key& key, const Record& record) = 0;
+  /// Held while an equal vertex runs in any process; released when the object dies.
+  class Lock {
+   public:
+    virtual ~Lock() = default;
+  };
+  [[nodiscard]] virtual Result<std::unique_ptr<Lock>> lock(const Key& key, const Cancel& cancel) = 0;
+};
+
+/// Hears of vertices; called on the solving thread (started, cached) and on workers (never twice at once for one
+/// vertex).
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void started(std::size_t vertex) = 0;
+  virtual void cached(std::size_t vertex) = 0;
+  virtual void finished(std::size_t vertex, const Error* error) = 0;
+};
+
+struct Options {
+  std::size_t parallelism = 2;  ///< vertices that run at once
+};
+
+/// Solves `targets` and what they need, nothing else. Gives their outputs in order, all finished. On the first error no
+/// new vertex starts and running ones are cancelled, but what had run is still finished and recorded; the first error
+/// is given.
+[[nodiscard]] Result<std::vector<OutputPtr>> solve(const Graph& graph, const std::vector<std::size_t>& targets,
+                                                   Records& records, Observer& observer, const Options& options,
+                                                   const Cancel& cancel);
+
+}  // namespace slipway::solver

@@ -1,0 +1,231 @@
+#include "solver/solver.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include "base/queue.hpp"
+
+namespace slipway::solver {
+namespace {
+
+struct Text final : Output {
+  explicit Text(std::string text) : value(std::move(text)) {}
+  std::string value;
+};
+
+const std::string& text(const OutputPtr& output) { return static_cast<const Text&>(*output).value; }
+
+/// Concatenates its name and its inputs; counts what was asked of it.
+class Concat final : public Op {
+ public:
+  explicit Concat(std::string name, std::string result = "") : name_(std::move(name)), result_(std::move(result)) {}
+  Result<Key> definition(const Cancel&) override { return Key::of(name_); }
+  Result<Key> content(std::size_t, const Output& output, const Cancel&) override {
+    return Key::of(static_cast<const Text&>(output).value);
+  }
+  Result<OutputPtr> load(std::string_view value, const std::vector<Key>&, const Cancel&) override {
+    ++loads;
+    if (lose_records) return fail(Code::kNotFound, "gone");
+    return std::make_shared<Text>(std::string(value));
+  }
+  Result<OutputPtr> run(const std::vector<OutputPtr>& inputs, const Cancel& cancel) override {
+    ++runs;
+    if (gate != nullptr) (void)gate->pop();
+    if (hang && cancel.wait_for(60'000)) TRY(cancel.check());
+    if (broken) return fail(Code::kInternal, "{} is broken", name_);
+    if (!result_.empty()) return std::make_shared<Text>(result_);
+    std::string out = name_;
+    for (const auto& input : inputs) out += "(" + text(input) + ")";
+    return std::make_shared<Text>(out);
+  }
+  Result<std::string> finish(const Output& output, const Cancel&) override {
+    ++finishes;
+    return static_cast<const Text&>(output).value;
+  }
+  std::atomic<int> runs = 0, loads = 0, finishes = 0;
+  bool broken = false, hang = false, lose_records = false;
+  Queue<int>* gate = nullptr;
+
+ private:
+  std::string name_, result_;
+};
+
+class MemoryRecords final : public Records {
+ public:
+  Result<std::optional<Record>> find(const Key& key) override {
+    const std::lock_guard lock(mutex);
+    const auto found = records.find(key);
+    if (found == records.end()) return std::nullopt;
+    return found->second;
+  }
+  Status put(const Key& key, const Record& record) override {
+    const std::lock_guard lock(mutex);
+    records.insert_or_assign(key, record);
+    return {};
+  }
+  Result<std::unique_ptr<Lock>> lock(const Key&, const Cancel&) override { return std::make_unique<Lock>(); }
+  std::mutex mutex;
+  std::map<Key, Record> records;
+};
+
+struct Quiet final : Observer {
+  void started(std::size_t) override { ++starts; }
+  void cached(std::size_t) override { ++hits; }
+  void finished(std::size_t, const Error*) override {}
+  std::atomic<int> starts = 0, hits = 0;
+};
+
+struct Fixture : testing::Test {
+  Result<std::vector<OutputPtr>> solve(const Graph& graph, std::vector<std::size_t> targets) {
+    return solver::solve(graph, targets, records, observer, {}, cancel);
+  }
+  static std::shared_ptr<Concat> op(std::string name, std::string result = "") {
+    return std::make_shared<Concat>(std::move(name), std::move(result));
+  }
+  MemoryRecords records;
+  Quiet observer;
+  Cancel cancel;
+};
+using SolverTest = Fixture;
+
+TEST_F(SolverTest, RunsOnlyWhatTheTargetNeeds) {
+  Graph graph;
+  auto a = op("a"), b = op("b"), unused = op("unused");
+  unused->broken = true;
+  const auto va = graph.add({a, {}});
+  graph.add({unused, {}});
+  const auto vb = graph.add({b, {{va}}});
+  EXPECT_EQ(text((*solve(graph, {vb}))[0]), "b(a)");
+  EXPECT_EQ(unused->runs, 0);
+}
+
+TEST_F(SolverTest, HitsWithoutTouchingInputs) {
+  for (int round = 0; round < 2; ++round) {
+    Graph graph;
+    auto a = op("a"), b = op("b");
+    const auto vb = graph.add({b, {{graph.add({a, {}})}}});
+    EXPECT_EQ(text((*solve(graph, {vb}))[0]), "b(a)");
+    EXPECT_EQ(a->runs + a->loads, round == 0 ? 1 : 0);
+    EXPECT_EQ(b->loads, round == 0 ? 0 : 1);
+  }
+}
+
+TEST_F(SolverTest, EqualVerticesRunOnce) {
+  Graph graph;
+  auto a = op("same"), b = op("same"), join = op("join");
+  const auto target = graph.add({join, {{graph.add({a, {}})}, {graph.add({b, {}})}}});
+  EXPECT_EQ(text((*solve(graph, {target}))[0]), "join(same)(same)");
+  EXPECT_EQ(a->runs + b->runs, 1);
+}
+
+TEST_F(SolverTest, EqualContentHitsAlthoughTheInputChanged) {
+  for (const auto* source : {"one", "two"}) {
+    Graph graph;
+    auto input = op(source, "artefact"), copy = op("copy"), after = op("after");
+    const auto vc = graph.add({copy, {{graph.add({input, {}}), true}}});
+    const auto va = graph.add({after, {{vc}}});
+    ASSERT_TRUE(solve(graph, {va}));
+    EXPECT_EQ(input->runs, 1);
+    EXPECT_EQ(copy->runs + after->runs, std::string(source) == "one" ? 2 : 0) << source;
+  }
+  // … and the second input now hits by its fast key: no content needed.
+  Graph graph;
+  auto input = op("two", "artefact"), copy = op("copy");
+  const auto vc = graph.add({copy, {{graph.add({input, {}}), true}}});
+  ASSERT_TRUE(solve(graph, {vc}));
+  EXPECT_EQ(input->runs, 0);
+  EXPECT_EQ(input->loads, 0);
+}
+
+TEST_F(SolverTest, AStageStartsBeforeTheContentOfAnotherIsKnown) {
+  // `first` of the target's own stage must run while `other` is held up: it opens the gate itself.
+  struct Opener final : Op {
+    explicit Opener(Queue<int>& queue) : gate(queue) {}
+    Result<Key> definition(const Cancel&) override { return Key::of("first"); }
+    Result<OutputPtr> load(std::string_view, const std::vector<Key>&, const Cancel&) override {
+      return fail(Code::kNotFound, "");
+    }
+    Result<OutputPtr> run(const std::vector<OutputPtr>&, const Cancel&) override {
+      gate.push(1);
+      return std::make_shared<Text>("first");
+    }
+    Result<std::string> finish(const Output&, const Cancel&) override { return std::string("first"); }
+    Queue<int>& gate;
+  };
+  Queue<int> gate(4);
+  Graph graph;
+  auto other = op("other"), copy = op("copy"), last = op("last");
+  other->gate = &gate;
+  const auto vf = graph.add({std::make_shared<Opener>(gate), {}});
+  const auto vo = graph.add({other, {}});
+  const auto vc = graph.add({copy, {{vf}, {vo, true}}});
+  const auto vl = graph.add({last, {{vc}}});
+  EXPECT_EQ(text((*solve(graph, {vl}))[0]), "last(copy(first)(other))");
+}
+
+TEST_F(SolverTest, FailureKeepsWhatRanAndRecordsNothingOfTheFailed) {
+  Graph graph;
+  auto a = op("a"), b = op("b");
+  b->broken = true;
+  const auto vb = graph.add({b, {{graph.add({a, {}})}}});
+  EXPECT_EQ(solve(graph, {vb}).error().what(), "b is broken");
+  EXPECT_EQ(records.records.size(), 1u);
+  EXPECT_EQ(a->finishes, 1);
+  EXPECT_EQ(b->finishes, 0);
+}
+
+TEST_F(SolverTest, FailureStopsItsNeighbours) {
+  Graph graph;
+  auto slow = op("slow"), broken = op("broken"), join = op("join");
+  slow->hang = true;
+  broken->broken = true;
+  const auto target = graph.add({join, {{graph.add({slow, {}})}, {graph.add({broken, {}})}}});
+  EXPECT_EQ(solve(graph, {target}).error().what(), "broken is broken");
+  EXPECT_TRUE(records.records.empty());
+}
+
+TEST_F(SolverTest, CancelEndsInCancelled) {
+  CancelSource source;
+  cancel = source.cancel();
+  source.fire("interrupted");
+  Graph graph;
+  auto slow = op("slow");
+  slow->hang = true;
+  const auto target = graph.add({slow, {}});
+  EXPECT_EQ(solve(graph, {target}).error().code(), Code::kCancelled);
+  EXPECT_TRUE(records.records.empty());
+}
+
+TEST_F(SolverTest, ALostRecordRunsAgain) {
+  for (int round = 0; round < 2; ++round) {
+    Graph graph;
+    auto a = op("a");
+    a->lose_records = true;
+    ASSERT_TRUE(solve(graph, {graph.add({a, {}})}));
+    EXPECT_EQ(a->runs, 1) << round;
+  }
+}
+
+TEST_F(SolverTest, IgnoringRecordsRunsButRecords) {
+  for (int round = 0; round < 2; ++round) {
+    Graph graph;
+    auto a = op("a");
+    ASSERT_TRUE(solve(graph, {graph.add({a, {}, true})}));
+    EXPECT_EQ(a->runs, 1);
+  }
+  EXPECT_EQ(records.records.size(), 1u);
+}
+
+TEST_F(SolverTest, TenThousandVerticesInARow) {
+  Graph graph;
+  std::size_t last = graph.add({op("0", "x"), {}});
+  for (int i = 1; i < 10'000; ++i) last = graph.add({op(std::to_string(i), "x"), {{last}}});
+  ASSERT_TRUE(solve(graph, {last}));
+  EXPECT_EQ(records.records.size(), 10'000u);
+}
+
+}  // namespace
+}  // namespace slipway::solver

@@ -1,0 +1,280 @@
+// The store: one content-addressed root shared by many processes. The door of this folder; docs/store.md is its page.
+//
+// Words. A *blob* is immutable bytes named by digest. A *snapshot* is an unpacked layer on top of others, named by
+// chain ID; its directory holds only its own files and is an overlay lower. A *name* (tag) of a scope points at a
+// manifest or index blob. A *record* is a build result under a cache key. A *lease* is a running command's claim: it
+// lives while the OFD lock on work/<lease>/lock is held, so the kernel ends it with its process; whatever a lease
+// acquired is safe from gc.
+//
+//   Store store = TRY(Store::open(root, {}));
+//   Lease lease = TRY(store.lease("build"));
+//   BlobWriter writer = TRY(store.write_blob(lease));
+//   TRY(writer.write(bytes));
+//   Blob blob = TRY(writer.commit({.digest = expected}));      // verified, fsynced, renamed, row committed, leased
+//   TRY(store.set_name(scope, ref, blob.digest, Durable::kYes));
+//
+// Layout:  blobs/sha256/<hex>          0444
+//          snapshots/<chain hex>/fs    overlay lower; ownership as stored (docs/isolation.md)
+//          work/<lease>/…              unfinished; deletable once its lease is dead
+//          meta.db                     SQLite, WAL; schema.hpp
+//          gc.lock, keys/<hex>         OFD locks: one gc at a time, one execution per equal step
+//
+// Order of a write: temporary file in work/<lease> → hashed while written → fsync → (rename + row in one write
+// transaction) with the directory's fsync before the commit. Order of a removal: rows first; then, in a transaction
+// that finds no row again, the bytes move to work/<gc lease> and are deleted there. So a row never points at bytes that
+// are not durable (R1), and bytes without a row are garbage.
+//
+// Every failure is a Status; SQLite's busy, full and I/O errors arrive as kUnavailable, kResourceExhausted and
+// kDataLoss. All calls may come from any thread. No connection crosses a fork.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "layer/layer.hpp"
+#include "oci/digest.hpp"
+#include "oci/image.hpp"
+#include "oci/reference.hpp"
+#include "sys/fd.hpp"
+#include "sys/lock.hpp"
+
+namespace slipway::store {
+
+struct Blob {
+  oci::Digest digest;
+  std::int64_t size = 0;
+};
+
+/// A committed snapshot. `lowers` of a container's root are the `directory`s of its chain, topmost first.
+struct Snapshot {
+  oci::ChainId chain;
+  std::optional<oci::ChainId> parent;
+  oci::DiffId diff;
+  bool empty = false;           ///< holds no file: leave it out of the lowers
+  std::string directory;        ///< "<root>/snapshots/<hex>/fs"
+  std::int64_t tree_bytes = 0;  ///< sum of file sizes, for df and history
+};
+
+/// What is known of a layer by its diff ID: the blobs whose plain bytes it names.
+struct LayerBlob {
+  oci::DiffId diff;
+  Blob blob;
+  oci::Compression compression = oci::Compression::kNone;
+  std::int64_t plain_bytes = 0;
+};
+
+/// A name in a scope.
+struct Name {
+  std::string reference;  ///< canonical ("docker.io/library/debian:12"); empty for a dangling image
+  oci::Digest target;     ///< manifest or index
+  std::string media_type;
+  std::int64_t created = 0;  ///< seconds since the epoch: when the name was set
+};
+
+enum class Durable : unsigned char {
+  kNo,   ///< survives kill -9
+  kYes,  ///< survives power loss too: what a command reports as done
+};
+
+/// A build record: the result of one cache key.
+struct Record {
+  oci::Digest key;
+  std::string scope;                    ///< the trust domain that produced it
+  std::string value;                    ///< the build's own document (build/record.hpp)
+  std::vector<oci::ChainId> snapshots;  ///< needed by the result; gc drops the record with them or keeps them with it
+  std::vector<oci::Digest> blobs;       ///< likewise
+  std::int64_t last_used = 0;
+};
+
+class Lease;
+class BlobWriter;
+class SnapshotDraft;
+
+struct OpenOptions {
+  bool create = true;
+  std::int64_t max_size = 0;  ///< 0: no limit. Enforced before writing: gc runs, then kResourceExhausted (R6)
+  /// Removes a tree that may hold files of other ids (rootless: subordinate ids, which only root of the mapped user
+  /// namespace may unlink). Default: sys::remove_tree.
+  std::function<Status(int at, const std::string& name)> remove_tree;
+};
+
+struct Usage {
+  std::int64_t blob_bytes = 0, blob_count = 0, snapshot_bytes = 0, snapshot_count = 0, record_count = 0, name_count = 0;
+  std::int64_t reclaimable_bytes = 0;
+};
+
+struct GcOptions {
+  std::optional<std::int64_t>
+      max_size;      ///< remove unreferenced things, then the least recently used records, until below
+  bool all = false;  ///< also all build records that no lease uses
+};
+struct GcReport {
+  std::int64_t removed_blobs = 0, removed_snapshots = 0, removed_records = 0, removed_leases = 0, freed_bytes = 0;
+};
+
+struct Finding {
+  std::string object;   ///< "blob sha256:…", "snapshot …", "name debian:12", "meta.db"
+  std::string problem;  ///< one clause: "is 512 bytes, should be 2048"
+};
+
+class Store {
+ public:
+  /// Opens (and with `create` makes, 0700) a root. Refuses: a root of another owner, a network file system (WAL needs
+  /// one machine), a newer schema ("this store was written by a newer slipway…"). Migrates an older schema. A lost or
+  /// broken meta.db is set aside and rebuilt from the blobs (R8).
+  static Result<Store> open(const std::string& root, const OpenOptions& options);
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  [[nodiscard]] const std::string& root() const;
+
+  [[nodiscard]] Result<Lease> lease(std::string_view purpose);
+
+  // --- blobs
+  /// Known and acquired for `lease`, or nothing.
+  [[nodiscard]] Result<std::optional<Blob>> acquire_blob(const Lease& lease, const oci::Digest& digest);
+  /// Opens for reading. kNotFound without a row, kDataLoss with a row but no or shorter bytes.
+  [[nodiscard]] Result<sys::Fd> open_blob(const oci::Digest& digest) const;
+  /// Reads a whole small blob (manifest, config) and verifies its digest.
+  [[nodiscard]] Result<std::string> read_blob(const oci::Digest& digest, std::int64_t limit) const;
+  [[nodiscard]] Result<BlobWriter> write_blob(const Lease& lease);
+  /// The same for bytes at hand.
+  [[nodiscard]] Result<Blob> put_blob(const Lease& lease, std::string_view bytes);
+  /// One download per blob: the holder of this lock transfers, others wait and then find it with acquire_blob.
+  [[nodiscard]] Result<sys::FileLock> lock_key(const oci::Digest& key, const Cancel& cancel) const;
+
+  // --- layers and snapshots
+  [[nodiscard]] Result<std::vector<LayerBlob>> layer_blobs(const oci::DiffId& diff) const;
+  [[nodiscard]] Status note_layer(const LayerBlob& layer);  ///< remembers which plain bytes a blob holds
+  /// By blob digest: the diff ID of a layer blob that was unpacked or written here.
+  [[nodiscard]] Result<std::optional<LayerBlob>> layer_of_blob(const oci::Digest& digest) const;
+  /// Known, trusted in this boot (or marked by a completed syncfs), and acquired; or nothing.
+  [[nodiscard]] Result<std::optional<Snapshot>> acquire_snapshot(const Lease& lease, const oci::ChainId& chain);
+  [[nodiscard]] Result<SnapshotDraft> draft_snapshot(const Lease& lease);
+
+  // --- names
+  [[nodiscard]] Status set_name(std::string_view scope, const oci::Reference& reference, const oci::Digest& target,
+                                std::string_view media_type, Durable durable);
+  /// Many names at once, all or none; `references` may be empty: then the target is kept as a dangling image.
+  [[nodiscard]] Status set_names(std::string_view scope, const std::vector<oci::Reference>& references,
+                                 const oci::Digest& target, std::string_view media_type, Durable durable);
+  [[nodiscard]] Result<std::optional<Name>> find_name(std::string_view scope, const oci::Reference& reference) const;
+  [[nodiscard]] Result<std::vector<Name>> list_names(std::string_view scope) const;
+  [[nodiscard]] Result<bool> remove_name(std::string_view scope, const oci::Reference& reference, Durable durable);
+  /// Drops every name (and the dangling entry) of a target; gives how many.
+  [[nodiscard]] Result<int> remove_target(std::string_view scope, const oci::Digest& target, Durable durable);
+  /// Acquires for `lease` all blobs that `target` needs as far as they are here (manifest, config, layers), in one step
+  /// with the look-up.
+  [[nodiscard]] Result<std::optional<Name>> acquire_name(const Lease& lease, std::string_view scope,
+                                                         const oci::Reference& reference);
+
+  // --- build records
+  /// The record, with its snapshots and blobs acquired in the same transaction; nothing if one of them is gone.
+  [[nodiscard]] Result<std::optional<Record>> acquire_record(const Lease& lease, std::string_view scope,
+                                                             const oci::Digest& key);
+  [[nodiscard]] Status put_record(const Record& record);
+  [[nodiscard]] Status remove_record(std::string_view scope, const oci::Digest& key);
+
+  // --- remembered facts: file sums of contexts and the like; losing one costs time, never correctness
+  [[nodiscard]] Result<std::optional<std::string>> recall(std::string_view kind, std::string_view key) const;
+  [[nodiscard]] Status remember(std::string_view kind, std::string_view key, std::string_view value);
+
+  // --- upkeep
+  /// Makes everything committed so far survive power loss (one WAL sync); what a command calls before it says "done".
+  [[nodiscard]] Status flush();
+  /// Marks snapshots of this boot as durable after a completed syncfs; best run in the background.
+  [[nodiscard]] Status mark_snapshots_durable();
+  [[nodiscard]] Result<Usage> usage() const;
+  [[nodiscard]] Result<GcReport> gc(const GcOptions& options, const Cancel& cancel);
+  /// Re-hashes every blob, walks every snapshot against its stored sums, checks rows both ways. Empty: all is well. A
+  /// whole blob without a row is garbage, not a finding. With `repair` drops what is broken (and names that need it),
+  /// never what is good.
+  [[nodiscard]] Result<std::vector<Finding>> fsck(bool repair, const Cancel& cancel);
+
+ private:
+  friend class Lease;
+  friend class BlobWriter;
+  friend class SnapshotDraft;
+  struct State;
+  explicit Store(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+/// A claim of a running command; ends with the object or the process.
+class [[nodiscard]] Lease {
+ public:
+  Lease(Lease&&) noexcept;
+  Lease& operator=(Lease&&) noexcept;
+  ~Lease();  ///< removes work/<id> and its rows
+  [[nodiscard]] const std::string& id() const;
+  [[nodiscard]] const std::string& directory() const;  ///< "<root>/work/<id>", on the file system of the store
+
+ private:
+  friend class Store;
+  struct State;
+  explicit Lease(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+/// What the bytes must be. Size is checked first, then the digest; on a mismatch nothing is kept (invariant 4).
+struct Expected {
+  std::optional<oci::Digest> digest;
+  std::optional<std::int64_t> size;
+};
+
+class [[nodiscard]] BlobWriter {
+ public:
+  BlobWriter(BlobWriter&&) noexcept;
+  BlobWriter& operator=(BlobWriter&&) noexcept;
+  ~BlobWriter();  ///< drops the bytes unless committed
+  /// kResourceExhausted before the store would pass its limit or the disk is full.
+  [[nodiscard]] Status write(std::string_view bytes);
+  [[nodiscard]] std::int64_t written() const;
+  /// Verifies, makes durable, names. If the blob is there already, the new bytes are dropped. The blob is acquired for
+  /// the lease.
+  [[nodiscard]] Result<Blob> commit(const Expected& expected);
+
+ private:
+  friend class Store;
+  struct State;
+  explicit BlobWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// A snapshot in the making: `fs` is filled by unpacking, or is the upper directory of an overlay (with `work` beside
+/// it).
+class [[nodiscard]] SnapshotDraft {
+ public:
+  SnapshotDraft(SnapshotDraft&&) noexcept;
+  SnapshotDraft& operator=(SnapshotDraft&&) noexcept;
+  ~SnapshotDraft();                                    ///< removes the tree unless committed
+  [[nodiscard]] const std::string& directory() const;  ///< holds "fs" and "work", both made, 0755 and 0700
+  [[nodiscard]] std::string fs() const { return directory() + "/fs"; }
+  [[nodiscard]] std::string work() const { return directory() + "/work"; }
+  /// Names it. If the chain is there already, this tree is dropped and the existing snapshot is given (both are equal
+  /// by content, and the tree stays in place until the lease ends because a running overlay may use it). Acquired for
+  /// the lease.
+  struct Facts {
+    std::optional<oci::ChainId> parent;
+    oci::DiffId diff;
+    bool empty = false;
+    std::int64_t tree_bytes = 0;
+  };
+  [[nodiscard]] Result<Snapshot> commit(const Facts& facts);
+
+ private:
+  friend class Store;
+  struct State;
+  explicit SnapshotDraft(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace slipway::store
