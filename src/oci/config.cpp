@@ -47,7 +47,7 @@ Result<Strings> read_strings(const Json& json, std::string_view name) {
 Result<std::optional<Strings>> read_command(const Json& json, std::string_view name) {
   const auto member = json.find(name);
   if (!member) return std::nullopt;
-  if (member->is_string()) return Strings{std::string(TRY(member->as_string()))};
+  if (member->is_string()) return Strings(1, std::string(*member->as_string()));
   return TRY(member->as_strings());
 }
 
@@ -99,11 +99,13 @@ Result<RunConfig> read_run_config(const Json& json) {
 Result<History> read_history(const Json& json) {
   TRY(json.require_object());
   TRY(json.refuse_lookalikes({"created", "created_by", "author", "comment", "empty_layer"}));
-  return History{.created = TRY(read_time(json, "created")),
-                 .created_by = TRY(json.string("created_by")),
-                 .author = TRY(json.string("author")),
-                 .comment = TRY(json.string("comment")),
-                 .empty_layer = TRY(json.boolean("empty_layer"))};
+  History out;
+  out.created = TRY(read_time(json, "created"));
+  out.created_by = TRY(json.string("created_by"));
+  out.author = TRY(json.string("author"));
+  out.comment = TRY(json.string("comment"));
+  out.empty_layer = TRY(json.boolean("empty_layer"));
+  return out;
 }
 
 Result<std::vector<DiffId>> read_diff_ids(const Json& rootfs) {
@@ -121,7 +123,8 @@ Result<std::vector<DiffId>> read_diff_ids(const Json& rootfs) {
   out.reserve(list.size());
   for (const Json element : list) {
     const std::string_view text = TRY(element.as_string());
-    out.push_back({TRY(context(Digest::parse(text), "while reading {}", element.path()))});
+    const Digest id = TRY(context(Digest::parse(text), "while reading {}", element.path()));
+    out.push_back({id});
   }
   return out;
 }

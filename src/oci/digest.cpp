@@ -82,7 +82,7 @@ std::string Digest::text() const { return std::string(prefix(algorithm_)) + hex(
 
 struct Hasher::State {
   struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+    void operator()(EVP_MD_CTX* handle) const { EVP_MD_CTX_free(handle); }
   };
   std::unique_ptr<EVP_MD_CTX, Free> context;
   Algorithm algorithm;

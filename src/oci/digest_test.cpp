@@ -81,9 +81,15 @@ TEST(Hasher, PiecesMakeTheSameDigestAsTheWhole) {
   EXPECT_EQ(moved.finish().text(), kAbc);
 }
 
-TEST(ChainId, OneLayerIsItsDiffId) {
-  const DiffId diff{digest(kAbc)};
-  EXPECT_EQ(ChainId::first(diff).digest, diff.digest);
+// The diff ids are sha256 of "a", "b", "c"; the chain was made with sha256sum.
+TEST(ChainId, KnownVectors) {
+  const DiffId a{Digest::of("a")}, b{Digest::of("b")}, c{Digest::of("c")};
+  const ChainId first = ChainId::first(a);
+  EXPECT_EQ(first.digest, a.digest);
+  const ChainId second = first.next(b);
+  EXPECT_EQ(second.digest.text(), "sha256:51c0c8ace48498d6f5fee6b0592cc06f2da0f3cbe09c5a34a97dce85c3889676");
+  EXPECT_EQ(second.next(c).digest.text(), "sha256:2fce7f8ce91bcf0a1428b36e1024639fdbd9469eea762dba98aa749631885106");
+  EXPECT_NE(ChainId::first(b).next(a), second);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ Result<Index> Index::parse(std::string raw, std::string_view media_type) {
     Index out;
     out.media_type_ = TRY(agreed_media_type(document, media_type, media_type::kOciIndex, media_type::kDockerList));
     TRY(document.refuse_lookalikes({"schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations",
-                                    "config", "layers", "fsLayers", "signatures"}));
+                                    "config", "layers", "fsLayers"}));
     TRY(refuse_members(document, {"config", "layers"}));
     const Json::Range list = TRY(document.list("manifests"));
     if (list.size() > kIndexEntryLimit) {

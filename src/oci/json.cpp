@@ -219,6 +219,9 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   if (text.starts_with("\xef\xbb\xbf")) {
     return fail(Code::kInvalidArgument, "the document begins with a byte order mark");  // nlohmann would skip it
   }
+  if (const auto at = text.find('\0'); at != std::string_view::npos) {  // nlohmann would end there
+    return fail(Code::kInvalidArgument, "the document is not valid JSON at byte {}", at + 1);
+  }
   Builder builder(limits);
   try {
     if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {

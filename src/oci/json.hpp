@@ -101,7 +101,8 @@ class Json {
   std::uint32_t index_;
 };
 
-/// The children of a value: `for (const Json child : range)`.
+/// The children of a value: `for (const Json child : range)`. Name it, or make it with TRY in the loop's head:
+/// `for (… : json.list("x").value())` walks a Range that is gone already (C++23's fix of that is not in g++ 12).
 class Json::Range {
  public:
   class Iterator {

@@ -14,7 +14,7 @@ Result<Manifest> Manifest::parse(std::string raw, std::string_view media_type) {
     const std::string type =
         TRY(agreed_media_type(document, media_type, media_type::kOciManifest, media_type::kDockerManifest));
     TRY(document.refuse_lookalikes({"schemaVersion", "mediaType", "artifactType", "config", "layers", "subject",
-                                    "annotations", "manifests", "fsLayers", "signatures"}));
+                                    "annotations", "manifests", "fsLayers"}));
     TRY(refuse_members(document, {"manifests"}));
     const Json config_member = TRY(document.at("config"));
     Descriptor config = TRY(read_descriptor(config_member));

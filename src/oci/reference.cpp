@@ -149,10 +149,14 @@ std::string Reference::canonical() const { return registry_ + "/" + repository_ 
 std::string Reference::familiar() const { return familiar_name() + suffix(); }
 
 std::string Reference::familiar_name() const {
-  if (registry_ != kDefaultRegistry) return registry_ + "/" + repository_;
+  const std::string full = registry_ + "/" + repository_;
+  if (registry_ != kDefaultRegistry) return full;
   const std::string_view name = repository_;
   const bool official = name.starts_with(kOfficial) && name.find('/', kOfficial.size()) == std::string_view::npos;
-  return std::string(official ? name.substr(kOfficial.size()) : name);
+  const std::string_view familiar = official ? name.substr(kOfficial.size()) : name;
+  // "docker.io/localhost/x" must not be shown as "localhost/x", which is another image (Docker shows it so).
+  const Name meant = split_registry(familiar);
+  return meant.registry == registry_ && meant.rest == repository_ ? std::string(familiar) : full;
 }
 
 Reference Reference::with_tag(std::string tag) const {
