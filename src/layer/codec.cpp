@@ -1,0 +1,294 @@
+#include "layer/codec.hpp"
+
+#include <isa-l/igzip_lib.h>
+#include <zstd.h>
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+namespace slipway::layer {
+namespace {
+
+constexpr std::size_t kInput = 128 * 1024;
+constexpr std::size_t kOutput = 128 * 1024;
+/// The compressors get their input in pieces of this size whatever the caller's are, so that equal input gives equal
+/// output.
+constexpr std::size_t kEncoderInput = 256 * 1024;
+constexpr int kZstdWindowLog = 27;  // 128 MiB
+constexpr int kZstdLevel = 3;
+
+std::uint8_t* bytes_of(char* text) { return reinterpret_cast<std::uint8_t*>(text); }
+
+/// The compressed side: a buffer that is filled from the source.
+class Input {
+ public:
+  explicit Input(Source source) : source_(std::move(source)) {}
+  /// Reads until `least` bytes are there or the source ends; false when it gave fewer.
+  Result<bool> want(std::size_t least) {
+    while (size_ < least && !ended_) {
+      std::memmove(buffer_.data(), buffer_.data() + at_, size_);
+      at_ = 0;
+      const std::size_t got = TRY(source_(buffer_.data() + size_, buffer_.size() - size_));
+      ended_ = got == 0;
+      size_ += got;
+    }
+    return size_ >= least;
+  }
+  [[nodiscard]] std::string_view view() const { return {buffer_.data() + at_, size_}; }
+  void take(std::size_t count) {
+    at_ += count;
+    size_ -= count;
+  }
+  /// What is buffered, else straight from the source.
+  Result<std::size_t> pass(char* to, std::size_t size) {
+    if (size_ == 0) return ended_ ? 0 : source_(to, size);
+    const auto count = std::min(size, size_);
+    std::memcpy(to, buffer_.data() + at_, count);
+    take(count);
+    return count;
+  }
+
+ private:
+  Source source_;
+  std::vector<char> buffer_ = std::vector<char>(kInput);
+  std::size_t at_ = 0;
+  std::size_t size_ = 0;
+  bool ended_ = false;
+};
+
+Error gzip_error(int code) {
+  if (code == ISAL_INCORRECT_CHECKSUM) return {Code::kDataLoss, "the gzip stream's checksum is wrong"};
+  if (code == ISAL_INVALID_WRAPPER || code == ISAL_UNSUPPORTED_METHOD)
+    return {Code::kDataLoss, "the gzip stream has a bad header"};
+  return {Code::kDataLoss, "the gzip stream is corrupt"};
+}
+
+class GzipDecoder {
+ public:
+  explicit GzipDecoder(std::shared_ptr<Input> input) : input_(std::move(input)) { begin_member(); }
+
+  Result<std::size_t> read(char* to, std::size_t size) {
+    if (size == 0) return 0;
+    state_.next_out = bytes_of(to);
+    state_.avail_out = static_cast<std::uint32_t>(std::min<std::size_t>(size, 1 << 30));
+    const std::uint32_t room = state_.avail_out;
+    while (state_.avail_out == room) {
+      if (state_.block_state == ISAL_BLOCK_FINISH && !TRY(next_member())) return 0;
+      TRY(step());
+    }
+    return room - state_.avail_out;
+  }
+
+ private:
+  void begin_member() {
+    isal_inflate_init(&state_);
+    // The trailer (checksum, size) is judged by isal_inflate(); the header is read by us, since with ISAL_GZIP it
+    // forgets between two calls which optional fields a header has.
+    state_.crc_flag = ISAL_GZIP_NO_HDR_VER;
+    isal_gzip_header_init(&header_);
+    in_header_ = true;
+  }
+
+  /// False at the end of the stream. What follows a member must be another one.
+  Result<bool> next_member() {
+    if (!TRY(input_->want(1))) return false;
+    (void)TRY(input_->want(2));
+    if (!input_->view().starts_with("\x1f\x8b"))
+      return fail(Code::kDataLoss, "bytes follow the end of the gzip stream");
+    auto* out = state_.next_out;
+    const auto room = state_.avail_out;
+    begin_member();
+    state_.next_out = out;
+    state_.avail_out = room;
+    return true;
+  }
+
+  Status step() {
+    const bool more = TRY(input_->want(1));
+    const auto in = input_->view();
+    state_.next_in = bytes_of(const_cast<char*>(in.data()));  // the library reads only
+    state_.avail_in = static_cast<std::uint32_t>(in.size());
+    const auto room = state_.avail_out;
+    const int code = in_header_ ? isal_read_gzip_header(&state_, &header_) : isal_inflate(&state_);
+    input_->take(in.size() - state_.avail_in);
+    if (code < 0 || code == ISAL_NEED_DICT) return std::unexpected(gzip_error(code));
+    if (in_header_ && code == ISAL_DECOMP_OK) {
+      in_header_ = false;
+      return {};
+    }
+    // Nothing in, nothing out, not finished: the stream was cut.
+    if (!more && state_.avail_out == room && state_.block_state != ISAL_BLOCK_FINISH)
+      return fail(Code::kDataLoss, "the gzip stream is truncated");
+    return {};
+  }
+
+  std::shared_ptr<Input> input_;
+  inflate_state state_{};
+  isal_gzip_header header_{};
+  bool in_header_ = true;
+};
+
+class ZstdDecoder {
+ public:
+  explicit ZstdDecoder(std::shared_ptr<Input> input)
+      : input_(std::move(input)), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {
+    if (context_) ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
+  }
+
+  Result<std::size_t> read(char* to, std::size_t size) {
+    if (!context_) return fail(Code::kResourceExhausted, "no memory for a zstd decoder");
+    if (size == 0) return 0;
+    ZSTD_outBuffer out{to, size, 0};
+    while (out.pos == 0) {
+      const bool more = TRY(input_->want(1));
+      if (!more && at_frame_end_) return 0;
+      ZSTD_inBuffer in{input_->view().data(), input_->view().size(), 0};
+      const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in);
+      input_->take(in.pos);
+      if (ZSTD_isError(code) != 0)
+        return fail(Code::kDataLoss, "the zstd stream is corrupt: {}", ZSTD_getErrorName(code));
+      at_frame_end_ = code == 0;
+      if (!more && out.pos == 0 && !at_frame_end_) return fail(Code::kDataLoss, "the zstd stream is truncated");
+    }
+    return out.pos;
+  }
+
+ private:
+  std::shared_ptr<Input> input_;
+  std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
+  bool at_frame_end_ = true;
+};
+
+/// Collects the caller's bytes into pieces of kEncoderInput.
+class BlockEncoder : public Encoder {
+ public:
+  explicit BlockEncoder(Target target) : target_(std::move(target)) { input_.reserve(kEncoderInput); }
+  Status write(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const auto take = std::min(bytes.size(), kEncoderInput - input_.size());
+      input_.append(bytes.substr(0, take));
+      bytes.remove_prefix(take);
+      if (input_.size() < kEncoderInput) continue;
+      TRY(encode(input_, false));
+      input_.clear();
+    }
+    return {};
+  }
+  Status finish() override { return encode(input_, true); }
+
+ protected:
+  virtual Status encode(std::string_view input, bool last) = 0;
+  Status put(std::size_t size) { return size == 0 ? Status() : target_(std::string_view(output_.data(), size)); }
+  std::vector<char> output_ = std::vector<char>(kOutput);
+
+ private:
+  Target target_;
+  std::string input_;
+};
+
+class GzipEncoder final : public BlockEncoder {
+ public:
+  explicit GzipEncoder(Target target) : BlockEncoder(std::move(target)) {
+    isal_deflate_init(&stream_);
+    stream_.level = 1;
+    stream_.level_buf = level_.data();
+    stream_.level_buf_size = static_cast<std::uint32_t>(level_.size());
+    stream_.gzip_flag = IGZIP_GZIP;
+  }
+
+ private:
+  Status encode(std::string_view input, bool last) override {
+    stream_.next_in = bytes_of(const_cast<char*>(input.data()));  // the library reads only
+    stream_.avail_in = static_cast<std::uint32_t>(input.size());
+    stream_.end_of_stream = last ? 1 : 0;
+    do {
+      stream_.next_out = bytes_of(output_.data());
+      stream_.avail_out = static_cast<std::uint32_t>(output_.size());
+      if (const int code = isal_deflate(&stream_); code != COMP_OK)
+        return fail(Code::kInternal, "gzip compression failed ({})", code);
+      TRY(put(output_.size() - stream_.avail_out));
+    } while (stream_.avail_out == 0 || stream_.avail_in > 0);
+    return {};
+  }
+
+  isal_zstream stream_{};
+  std::vector<std::uint8_t> level_ = std::vector<std::uint8_t>(ISAL_DEF_LVL1_DEFAULT);
+};
+
+class ZstdEncoder final : public BlockEncoder {
+ public:
+  explicit ZstdEncoder(Target target) : BlockEncoder(std::move(target)), context_(ZSTD_createCCtx(), &ZSTD_freeCCtx) {
+    if (!context_) return;
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kZstdLevel);
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
+  }
+
+ private:
+  Status encode(std::string_view input, bool last) override {
+    if (!context_) return fail(Code::kResourceExhausted, "no memory for a zstd encoder");
+    ZSTD_inBuffer in{input.data(), input.size(), 0};
+    while (true) {
+      ZSTD_outBuffer out{output_.data(), output_.size(), 0};
+      const std::size_t left = ZSTD_compressStream2(context_.get(), &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+      if (ZSTD_isError(left) != 0) return fail(Code::kInternal, "zstd compression failed: {}", ZSTD_getErrorName(left));
+      TRY(put(out.pos));
+      if (last ? left == 0 : in.pos == in.size) return {};
+    }
+  }
+
+  std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> context_;
+};
+
+class PlainEncoder final : public Encoder {
+ public:
+  explicit PlainEncoder(Target target) : target_(std::move(target)) {}
+  Status write(std::string_view bytes) override { return target_(bytes); }
+  Status finish() override { return {}; }
+
+ private:
+  Target target_;
+};
+
+}  // namespace
+
+oci::Compression detect(std::string_view first_bytes) {
+  if (first_bytes.starts_with("\x1f\x8b")) return oci::Compression::kGzip;
+  if (first_bytes.starts_with("\x28\xb5\x2f\xfd")) return oci::Compression::kZstd;
+  // A skippable frame in front (RFC 8878, 3.1.2), as pzstd and seekable writers put it: 184D2A5?, little endian.
+  if (first_bytes.size() >= 4 && (first_bytes[0] & 0xf0) == 0x50 && first_bytes.substr(1, 3) == "\x2a\x4d\x18")
+    return oci::Compression::kZstd;
+  return oci::Compression::kNone;
+}
+
+Result<Source> decoder(Source compressed) {
+  const auto input = std::make_shared<Input>(std::move(compressed));
+  (void)TRY(input->want(4));
+  switch (detect(input->view().substr(0, 4))) {
+    case oci::Compression::kGzip: {
+      const auto gzip = std::make_shared<GzipDecoder>(input);
+      return [gzip](char* to, std::size_t size) { return gzip->read(to, size); };
+    }
+    case oci::Compression::kZstd: {
+      const auto zstd = std::make_shared<ZstdDecoder>(input);
+      return [zstd](char* to, std::size_t size) { return zstd->read(to, size); };
+    }
+    case oci::Compression::kNone:
+      break;
+  }
+  return [input](char* to, std::size_t size) { return input->pass(to, size); };
+}
+
+std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target) {
+  switch (compression) {
+    case oci::Compression::kGzip:
+      return std::make_unique<GzipEncoder>(std::move(target));
+    case oci::Compression::kZstd:
+      return std::make_unique<ZstdEncoder>(std::move(target));
+    case oci::Compression::kNone:
+      break;
+  }
+  return std::make_unique<PlainEncoder>(std::move(target));
+}
+
+}  // namespace slipway::layer
