@@ -32,8 +32,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/cancel.hpp"
@@ -186,6 +188,8 @@ class Store {
   // --- remembered facts: file sums of contexts and the like; losing one costs time, never correctness
   [[nodiscard]] Result<std::optional<std::string>> recall(std::string_view kind, std::string_view key) const;
   [[nodiscard]] Status remember(std::string_view kind, std::string_view key, std::string_view value);
+  /// Many (key, value) pairs in one transaction.
+  [[nodiscard]] Status remember(std::string_view kind, std::span<const std::pair<std::string, std::string>> facts);
 
   // --- upkeep
   /// Makes everything committed so far survive power loss (one WAL sync); what a command calls before it says "done".
@@ -194,9 +198,9 @@ class Store {
   [[nodiscard]] Status mark_snapshots_durable();
   [[nodiscard]] Result<Usage> usage() const;
   [[nodiscard]] Result<GcReport> gc(const GcOptions& options, const Cancel& cancel);
-  /// Re-hashes every blob, walks every snapshot against its stored sums, checks rows both ways. Empty: all is well. A
-  /// whole blob without a row is garbage, not a finding. With `repair` drops what is broken (and names that need it),
-  /// never what is good.
+  /// Re-hashes every blob, compares every snapshot with the layer it was made from, checks rows both ways. Empty: all is
+  /// well. A whole blob without a row is garbage, not a finding. With `repair` drops what is broken (and names that
+  /// need it), never what is good; the findings are then what was found and dropped.
   [[nodiscard]] Result<std::vector<Finding>> fsck(bool repair, const Cancel& cancel);
 
  private:
@@ -259,6 +263,9 @@ class [[nodiscard]] SnapshotDraft {
   [[nodiscard]] const std::string& directory() const;  ///< holds "fs" and "work", both made, 0755 and 0700
   [[nodiscard]] std::string fs() const { return directory() + "/fs"; }
   [[nodiscard]] std::string work() const { return directory() + "/work"; }
+  /// With a size limit: makes room for a tree of `bytes` in all before it is written, or kResourceExhausted. An
+  /// unpacker that knows its layer's size calls it first; commit() checks what was not reserved.
+  [[nodiscard]] Status reserve(std::int64_t bytes);
   /// Names it. If the chain is there already, this tree is dropped and the existing snapshot is given (both are equal
   /// by content, and the tree stays in place until the lease ends because a running overlay may use it). Acquired for
   /// the lease.
@@ -267,6 +274,9 @@ class [[nodiscard]] SnapshotDraft {
     oci::DiffId diff;
     bool empty = false;
     std::int64_t tree_bytes = 0;
+    /// `diff` is what layer::write_changes gives of this very tree over its parents (nothing clamped): fsck can check
+    /// the tree even when no blob of the layer is here.
+    bool written_here = false;
   };
   [[nodiscard]] Result<Snapshot> commit(const Facts& facts);
 

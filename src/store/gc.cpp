@@ -1,0 +1,235 @@
+// gc: removes what nothing needs.
+//
+// Rows first: mark and delete in one write transaction, so that nothing can be acquired in between. Then the bytes:
+// what lies in blobs/ and snapshots/ without a row and without a claim is moved to work/.trash inside a write
+// transaction that looks again, and deleted there after it. A writer claims a digest before it renames bytes to its
+// name, so its bytes are never taken for garbage; a reader that acquired has its claim in the transaction in which it
+// saw the row. Holding gc.lock makes the trash ours.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "store/core.hpp"
+#include "store/mark.hpp"
+#include "store/state.hpp"
+#include "sys/file.hpp"
+#include "sys/lock.hpp"
+
+namespace slipway::store {
+namespace {
+
+constexpr std::size_t kBatch = 64;                           ///< moves of one write transaction
+constexpr std::int64_t kFactLife = std::int64_t{30} * 86400;  ///< seconds since a fact was last noted
+
+struct Doomed {
+  std::vector<oci::Digest> blobs;
+  std::vector<oci::Digest> snapshots;
+  std::vector<std::int64_t> records;
+  [[nodiscard]] bool empty() const { return blobs.empty() && snapshots.empty() && records.empty(); }
+};
+
+Doomed rest_of(const Graph& graph, const Live& live) {
+  Doomed doomed;
+  for (const auto& [digest, size] : graph.blobs) {
+    if (!live.blobs.contains(digest)) doomed.blobs.push_back(digest);
+  }
+  for (const auto& [chain, snapshot] : graph.snapshots) {
+    if (!live.snapshots.contains(chain)) doomed.snapshots.push_back(chain);
+  }
+  for (const auto& record : graph.records) {
+    if (!live.records.contains(record.id)) doomed.records.push_back(record.id);
+  }
+  return doomed;
+}
+
+Result<Doomed> find_doomed(Core& core, Connection& db, const MarkOptions& options) {
+  const Graph graph = TRY(read_graph(db, core.boot));
+  return rest_of(graph, mark(graph, options));
+}
+
+Status delete_rows(Connection& db, const Doomed& doomed) {
+  for (const std::int64_t id : doomed.records) {
+    TRY(db.run("DELETE FROM record_needs WHERE record = ?", {id}));
+    TRY(db.run("DELETE FROM records WHERE id = ?", {id}));
+  }
+  for (const auto& chain : doomed.snapshots) TRY(db.run("DELETE FROM snapshots WHERE chain = ?", {chain}));
+  for (const auto& digest : doomed.blobs) {
+    TRY(db.run("DELETE FROM blobs WHERE digest = ?", {digest}));
+    TRY(db.run("DELETE FROM layers WHERE blob = ?", {digest}));
+    TRY(db.run("DELETE FROM refs WHERE owner = ?", {digest}));
+  }
+  return {};
+}
+
+Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
+  {
+    // Usually there is nothing to do: then no writer has to wait.
+    auto db = core.database.lock();
+    const Txn txn = TRY(Txn::read(*db));
+    if (TRY(find_doomed(core, *db, options)).empty()) return {};
+  }
+  auto db = core.database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  const Doomed doomed = TRY(find_doomed(core, *db, options));
+  TRY(delete_rows(*db, doomed));
+  TRY(txn.commit());
+  report.removed_blobs += static_cast<std::int64_t>(doomed.blobs.size());
+  report.removed_snapshots += static_cast<std::int64_t>(doomed.snapshots.size());
+  report.removed_records += static_cast<std::int64_t>(doomed.records.size());
+  return {};
+}
+
+/// A directory whose entries are named by the hex of a digest.
+struct Shelf {
+  std::string path;
+  std::string_view prefix;  ///< of a digest's text
+  std::string_view query;   ///< whether a row names it
+  Need need;
+};
+
+std::vector<Shelf> shelves(const Core& core) {
+  constexpr std::string_view kBlobs = "SELECT 1 FROM blobs WHERE digest = ?";
+  constexpr std::string_view kSnapshots = "SELECT 1 FROM snapshots WHERE chain = ?";
+  return {{core.root + "/blobs/sha256", "sha256:", kBlobs, Need::kBlob},
+          {core.root + "/blobs/sha512", "sha512:", kBlobs, Need::kBlob},
+          {core.root + "/snapshots", "sha256:", kSnapshots, Need::kSnapshot}};
+}
+
+/// Whether a row or a lease needs what has this name on the shelf. Names that are no digest are needed by nobody.
+Result<bool> needed(Connection& db, const Shelf& shelf, const std::string& name) {
+  const auto digest = oci::Digest::parse(std::string(shelf.prefix) + name);
+  if (!digest) return false;
+  if (TRY(db.number(shelf.query, {*digest}))) return true;
+  return TRY(db.number("SELECT 1 FROM lease_needs WHERE kind = ? AND digest = ?",
+                       {static_cast<int>(shelf.need), *digest}))
+      .has_value();
+}
+
+/// Sum of the sizes of the regular files of a tree; best effort, for the report only.
+std::int64_t tree_size(int at, const std::string& name, int depth = 0) {
+  const auto info = sys::lstat_at(at, name);
+  if (!info || !*info) return 0;
+  if (!S_ISDIR((*info)->st_mode)) return S_ISREG((*info)->st_mode) ? (*info)->st_size : 0;
+  const auto dir = sys::open_at(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir || depth > 100) return 0;
+  std::int64_t sum = 0;
+  const auto names = sys::list_directory(dir->get(), name);
+  for (const auto& entry : names ? *names : std::vector<std::string>()) sum += tree_size(dir->get(), entry, depth + 1);
+  return sum;
+}
+
+/// Moves those of `names` that are not needed to the trash.
+Status move_batch(Core& core, const Shelf& shelf, std::span<const std::string> names) {
+  auto db = core.database.lock();
+  const Txn txn = TRY(Txn::write(*db));  // writes nothing: it keeps writers out while we look and move
+  for (const auto& name : names) {
+    if (TRY(needed(*db, shelf, name))) continue;
+    auto moved = sys::rename_at(AT_FDCWD, shelf.path + "/" + name, AT_FDCWD, core.trash() + "/" + core.fresh_name("gc"));
+    if (!moved && moved.error().sys_errno() != ENOENT) return moved;
+  }
+  return {};
+}
+
+Result<std::int64_t> trash_bytes(const Core& core) {
+  const sys::Fd trash = TRY(sys::open(core.trash(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  std::int64_t sum = 0;
+  for (const auto& name : TRY(sys::list_directory(trash.get(), core.trash()))) sum += tree_size(trash.get(), name);
+  return sum;
+}
+
+Status sweep(Core& core, const Shelf& shelf, GcReport& report, const Cancel& cancel) {
+  auto dir = sys::open(shelf.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir && dir.error().sys_errno() == ENOENT) return {};
+  const sys::Fd fd = TRY(std::move(dir));
+  std::vector<std::string> suspects;
+  {
+    auto db = core.database.lock();
+    const Txn txn = TRY(Txn::read(*db));
+    for (auto& name : TRY(sys::list_directory(fd.get(), shelf.path))) {
+      if (!TRY(needed(*db, shelf, name))) suspects.push_back(std::move(name));
+    }
+  }
+  for (std::size_t at = 0; at < suspects.size(); at += kBatch) {
+    TRY(cancel.check());
+    TRY(move_batch(core, shelf, std::span(suspects).subspan(at, std::min(kBatch, suspects.size() - at))));
+    report.freed_bytes += TRY(trash_bytes(core));
+    TRY(empty_trash(core));
+  }
+  return {};
+}
+
+/// Key files nobody holds. Who waits for one looks at its name again once it has the lock (Store::lock_key).
+Status sweep_keys(const Core& core) {
+  const std::string path = core.root + "/keys";
+  const sys::Fd dir = TRY(sys::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  for (const auto& name : TRY(sys::list_directory(dir.get(), path))) {
+    const auto lock = sys::FileLock::try_lock(path + "/" + name, sys::LockKind::kExclusive);
+    if (lock) TRY(sys::unlink_at(dir.get(), name));
+  }
+  return {};
+}
+
+Status sweep_facts(Core& core, bool all) {
+  auto db = core.database.lock();
+  const std::int64_t before = all ? now().seconds + 1 : now().seconds - kFactLife;
+  if (!TRY(db->number("SELECT 1 FROM facts WHERE noted < ? LIMIT 1", {before}))) return {};
+  Txn txn = TRY(Txn::write(*db));
+  TRY(db->run("DELETE FROM facts WHERE noted < ?", {before}));
+  return txn.commit();
+}
+
+Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, GcReport& report) {
+  // What needs no database comes first: on a full disk it makes the room for the rest.
+  report.freed_bytes += trash_bytes(core).value_or(0);
+  TRY(empty_trash(core));
+  report.removed_leases += TRY(sweep_leases(core, false));
+  report.freed_bytes += TRY(trash_bytes(core));
+  TRY(empty_trash(core));
+  TRY(cancel.check());
+  TRY(remove_rows(core, {.max_size = options.max_size, .drop_records = options.all}, report));
+  for (const Shelf& shelf : shelves(core)) TRY(sweep(core, shelf, report, cancel));
+  TRY(sweep_keys(core));
+  return sweep_facts(core, options.all);
+}
+
+}  // namespace
+
+Result<GcReport> collect(Core& core, const GcOptions& options, const Cancel& cancel) {
+  GcReport report;
+  Status done = collect_once(core, options, cancel, report);
+  if (!done && done.error().code() == Code::kResourceExhausted && release_reserve(core))
+    done = collect_once(core, options, cancel, report);
+  if (!done) return std::unexpected(explain_full(core, std::move(done).error()));
+  // Moves what the WAL holds into meta.db while nobody waits for it; someone reading may keep it from finishing.
+  (void)core.database.lock()->execute("PRAGMA wal_checkpoint(PASSIVE)");
+  fill_reserve(core);
+  return report;
+}
+
+Result<GcReport> Store::gc(const GcOptions& options, const Cancel& cancel) {
+  Core& core = *state_->core;
+  const auto lock = [&] { return sys::FileLock::lock(core.gc_lock(), sys::LockKind::kExclusive, cancel); };
+  auto held = lock();
+  if (!held && held.error().code() == Code::kResourceExhausted && release_reserve(core)) held = lock();
+  if (!held) return std::unexpected(explain_full(core, std::move(held).error()));
+  return context(collect(core, options, cancel), "while collecting garbage");
+}
+
+Result<Usage> Store::usage() const {
+  Core& core = *state_->core;
+  auto db = core.database.lock();
+  const Txn txn = TRY(Txn::read(*db));
+  const Graph graph = TRY(read_graph(*db, core.boot));
+  Usage usage;
+  for (const auto& [digest, size] : graph.blobs) usage.blob_bytes += size;
+  for (const auto& [chain, snapshot] : graph.snapshots) usage.snapshot_bytes += snapshot.tree_bytes;
+  usage.blob_count = static_cast<std::int64_t>(graph.blobs.size());
+  usage.snapshot_count = static_cast<std::int64_t>(graph.snapshots.size());
+  usage.record_count = static_cast<std::int64_t>(graph.records.size());
+  usage.name_count = TRY(db->number("SELECT count(*) FROM names")).value_or(0);
+  const Live live = mark(graph, {.max_size = {}, .drop_records = true});
+  usage.reclaimable_bytes = usage.blob_bytes + usage.snapshot_bytes - live.bytes;
+  return usage;
+}
+
+}  // namespace slipway::store

@@ -1,0 +1,60 @@
+// Mark: what must stay, computed in memory from the rows of one transaction.
+//
+//   names → manifests and indexes → configs, layers, chain snapshots;  leases → what they claimed;
+//   records, most recently used first, as long as they fit;  snapshots → those below and a blob to check them by
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/error.hpp"
+#include "oci/digest.hpp"
+#include "store/sqlite.hpp"
+
+namespace slipway::store {
+
+/// All rows that say what needs what.
+struct Graph {
+  struct Snapshot {
+    std::optional<oci::Digest> parent;
+    oci::Digest diff;
+    std::int64_t tree_bytes;
+    bool usable;  ///< of this boot or durable
+  };
+  struct Record {
+    std::int64_t id;
+    oci::Digest key;
+    std::vector<oci::Digest> blobs;
+    std::vector<oci::Digest> snapshots;
+  };
+  std::unordered_map<oci::Digest, std::int64_t> blobs;  ///< sizes
+  std::unordered_map<oci::Digest, Snapshot> snapshots;
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> layers;          ///< blobs by diff ID
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> blob_refs;       ///< of manifests and indexes
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> snapshot_refs;   ///< of manifests
+  std::vector<oci::Digest> names;
+  std::unordered_set<oci::Digest> leased_blobs, leased_snapshots, leased_records;
+  std::vector<Record> records;  ///< most recently used first
+  std::int64_t reserved = 0;    ///< bytes of running writers
+};
+/// Inside a transaction.
+[[nodiscard]] Result<Graph> read_graph(Connection& db, const std::string& boot);
+
+/// What stays. Everything of the graph that is not named here goes.
+struct Live {
+  std::unordered_set<oci::Digest> blobs;
+  std::unordered_set<oci::Digest> snapshots;
+  std::unordered_set<std::int64_t> records;
+  std::int64_t bytes = 0;  ///< of blobs and snapshots
+};
+struct MarkOptions {
+  std::optional<std::int64_t> max_size;  ///< drop records, then snapshots that only names need, until below
+  bool drop_records = false;             ///< all that no lease uses
+};
+[[nodiscard]] Live mark(const Graph& graph, const MarkOptions& options);
+
+}  // namespace slipway::store

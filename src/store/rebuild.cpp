@@ -1,0 +1,173 @@
+// Rebuilding a lost or broken meta.db from what lies in blobs/ (R8).
+//
+// The new database is made beside the old name and renamed to it when it is whole: a crash in between leaves no
+// meta.db, and the next open starts again. Processes that still have the old file open notice at their next write
+// transaction (Connection::still_there).
+#include <map>
+#include <set>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "oci/image.hpp"
+#include "store/core.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::store {
+namespace {
+
+/// Where images go whose names are lost: as dangling entries, so that they are seen and gc leaves them alone.
+constexpr std::string_view kScope = "default";
+
+struct SavedName {
+  std::string scope;
+  std::string reference;
+  oci::Digest target;
+  std::string media_type;
+  std::int64_t created;
+};
+
+/// meta.db, if any, becomes meta.db.broken-<time>[-n], its WAL with it. Gives its new path.
+Result<std::string> set_aside(const Core& core) {
+  const std::string path = core.database_path();
+  const std::string base = fmt::format("{}.broken-{}", path, now().seconds);
+  std::string aside = base;
+  for (int n = 1; TRY(sys::lstat_at(AT_FDCWD, aside)); ++n) aside = fmt::format("{}-{}", base, n);
+  const bool here = TRY(sys::lstat_at(AT_FDCWD, path)).has_value();
+  if (here) TRY(sys::rename_at(AT_FDCWD, path, AT_FDCWD, aside));
+  // A WAL without its file would be replayed into the next one of that name.
+  if (TRY(sys::lstat_at(AT_FDCWD, path + "-wal"))) {
+    if (here) {
+      TRY(sys::rename_at(AT_FDCWD, path + "-wal", AT_FDCWD, aside + "-wal"));
+    } else {
+      TRY(sys::unlink_at(AT_FDCWD, path + "-wal"));
+    }
+  }
+  TRY(sys::unlink_at(AT_FDCWD, path + "-shm"));
+  TRY(sys::sync(core.directory.get(), core.root));
+  return here ? aside : std::string();
+}
+
+/// The names that the broken file still gives away; whatever stops it, stops it.
+std::vector<SavedName> save_names(const std::string& aside) {
+  std::vector<SavedName> names;
+  auto db = Connection::open(aside, OpenMode::kExisting);
+  if (!db) return names;
+  auto rows = db->query("SELECT scope, reference, target, media_type, created FROM names");
+  if (!rows) return names;
+  while (true) {
+    const auto more = rows->next();
+    if (!more || !*more) return names;
+    auto target = rows->digest(2);
+    if (!target) continue;
+    names.push_back({rows->text(0), rows->text(1), *target, rows->text(3), rows->integer(4)});
+  }
+}
+
+struct Found {
+  std::map<oci::Digest, std::int64_t> blobs;
+  std::map<oci::Digest, std::string> documents;  ///< manifests and indexes, with their media types
+  std::set<oci::Digest> children;                ///< manifests of some index: no images of their own
+};
+
+void look_at_document(const Core& core, const oci::Digest& digest, Found& found) {
+  const auto bytes = sys::read_file(core.blob_path(digest), oci::kManifestLimit);
+  if (!bytes || !bytes->starts_with('{')) return;
+  if (const auto index = oci::Index::parse(*bytes, "")) {
+    found.documents.emplace(digest, index->media_type());
+    for (const auto& child : index->manifests()) found.children.insert(child.digest);
+  } else if (const auto manifest = oci::Manifest::parse(*bytes, "")) {
+    found.documents.emplace(digest, manifest->media_type());
+  }
+}
+
+/// Every blob whose bytes are what its name says. Others get no row: fsck names them.
+Result<Found> find_blobs(const Core& core) {
+  Found found;
+  for (const auto algorithm : {oci::Algorithm::kSha256, oci::Algorithm::kSha512}) {
+    const bool long_one = algorithm == oci::Algorithm::kSha512;
+    const std::string directory = core.root + (long_one ? "/blobs/sha512" : "/blobs/sha256");
+    const auto dir = sys::open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!dir) continue;
+    for (const auto& name : TRY(sys::list_directory(dir->get(), directory))) {
+      const auto digest = oci::Digest::parse((long_one ? "sha512:" : "sha256:") + name);
+      if (!digest) continue;
+      const auto hashed = hash_file(core.blob_path(*digest), algorithm, Cancel());
+      if (!hashed || hashed->digest != *digest) continue;
+      found.blobs.emplace(*digest, hashed->size);
+      if (hashed->size <= oci::kManifestLimit) look_at_document(core, *digest, found);
+    }
+  }
+  return found;
+}
+
+Status write_blobs(Core& core, const Found& found) {
+  auto db = core.database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  for (const auto& [digest, size] : found.blobs) TRY(db->run("INSERT INTO blobs VALUES (?, ?)", {digest, size}));
+  return txn.commit();
+}
+
+Status name_images(Core& core, const Found& found, std::vector<SavedName> names) {
+  std::set<oci::Digest> named;
+  for (const auto& name : names) named.insert(name.target);
+  for (const auto& [digest, media_type] : found.documents) {
+    if (!named.contains(digest) && !found.children.contains(digest))
+      names.push_back({std::string(kScope), "", digest, media_type, now().seconds});
+  }
+  for (const auto& name : names) {
+    if (!found.blobs.contains(name.target)) continue;
+    // What does not parse (any more) is no image: a blob without a name.
+    if (!expand_refs(core, name.target, name.media_type)) continue;
+    auto db = core.database.lock();
+    Txn txn = TRY(Txn::write(*db));
+    std::vector<std::string> references;
+    if (!name.reference.empty()) references.push_back(name.reference);
+    TRY(write_names(*db, name.scope, references, name.target, name.media_type, name.created));
+    TRY(txn.commit());
+  }
+  return {};
+}
+
+Status remove_database(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) TRY(sys::unlink_at(AT_FDCWD, path + suffix));
+  return {};
+}
+
+/// Moves all of the new database into one durable file and gives it its name.
+Status put_in_place(Core& core, const std::string& fresh) {
+  auto db = core.database.lock();
+  TRY(db->execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+  db->close();
+  {
+    const sys::Fd file = TRY(sys::open(fresh, O_RDWR | O_NOFOLLOW));
+    TRY(sys::sync(file.get(), fresh));
+  }
+  TRY(sys::unlink_at(AT_FDCWD, fresh + "-wal"));
+  TRY(sys::unlink_at(AT_FDCWD, fresh + "-shm"));
+  TRY(sys::rename_at(AT_FDCWD, fresh, AT_FDCWD, core.database_path()));
+  TRY(sys::sync(core.directory.get(), core.root));
+  *db = TRY(Connection::open(core.database_path(), OpenMode::kExisting));
+  return {};
+}
+
+}  // namespace
+
+Status rebuild(Core& core) {
+  core.database.lock()->close();
+  const std::string aside = TRY(set_aside(core));
+  std::vector<SavedName> names;
+  if (!aside.empty()) names = save_names(aside);
+  const std::string fresh = core.database_path() + ".new";
+  TRY(remove_database(fresh));
+  {
+    Connection db = TRY(Connection::open(fresh, OpenMode::kCreate));
+    TRY(migrate(db));
+    *core.database.lock() = std::move(db);
+  }
+  const Found found = TRY(find_blobs(core));
+  TRY(write_blobs(core, found));
+  TRY(name_images(core, found, std::move(names)));
+  return context(put_in_place(core, fresh), "while rebuilding {}", printable(core.database_path()));
+}
+
+}  // namespace slipway::store

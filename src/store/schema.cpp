@@ -1,0 +1,131 @@
+#include "store/schema.hpp"
+
+namespace slipway::store {
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x534c5057;  // "SLPW"
+
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE blobs (
+  digest BLOB PRIMARY KEY,
+  size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Which plain bytes a layer blob holds; written after they were hashed here.
+CREATE TABLE layers (
+  blob BLOB PRIMARY KEY,
+  diff BLOB NOT NULL,
+  compression INTEGER NOT NULL,
+  plain_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX layers_by_diff ON layers (diff);
+
+-- A snapshot counts in the boot that made it, or in any once a syncfs after it completed (durable = 1).
+CREATE TABLE snapshots (
+  chain BLOB PRIMARY KEY,
+  parent BLOB,
+  diff BLOB NOT NULL,
+  empty INTEGER NOT NULL,
+  tree_bytes INTEGER NOT NULL,
+  written_here INTEGER NOT NULL,
+  boot TEXT NOT NULL,
+  durable INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- reference '' is a dangling image; a scope may have many.
+CREATE TABLE names (
+  scope TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  target BLOB NOT NULL,
+  media_type TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (scope, reference, target)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX names_once ON names (scope, reference) WHERE reference <> '';
+
+-- What manifests and indexes point at, parsed once: gc and acquire_name read no documents. kind: enum Need.
+CREATE TABLE refs (
+  owner BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  child BLOB NOT NULL,
+  PRIMARY KEY (owner, kind, child)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE records (
+  id INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL,
+  key BLOB NOT NULL,
+  value BLOB NOT NULL,
+  last_used INTEGER NOT NULL,
+  UNIQUE (scope, key)
+) STRICT;
+CREATE TABLE record_needs (
+  record INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (record, position)
+) STRICT, WITHOUT ROWID;
+
+-- A lease's row is there only while its lock is held: written after the lock is taken, removed before it is let go.
+CREATE TABLE leases (
+  id TEXT PRIMARY KEY,
+  purpose TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  reserved INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Also names what is about to be written: bytes whose row is not there yet.
+CREATE TABLE lease_needs (
+  lease TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (lease, kind, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE facts (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  key BLOB NOT NULL,
+  value BLOB NOT NULL,
+  noted INTEGER NOT NULL,
+  UNIQUE (kind, key)
+) STRICT;
+)sql";
+
+}  // namespace
+
+const std::vector<Migration>& migrations() {
+  static const std::vector<Migration> all = {{1, kVersion1}};
+  return all;
+}
+
+Result<SchemaCheck> check_schema(Connection& db) {
+  const std::int64_t version = TRY(db.number("PRAGMA user_version")).value_or(0);
+  const std::int64_t application = TRY(db.number("PRAGMA application_id")).value_or(0);
+  // Counting reads the whole schema, which the first statement would do anyway: a garbled one is found here.
+  const std::int64_t objects = TRY(db.number("SELECT count(*) FROM sqlite_schema")).value_or(0);
+  if (objects == 0) return SchemaCheck{SchemaState::kMissing, version};
+  if (application != kApplicationId) return SchemaCheck{SchemaState::kForeign, version};
+  if (version > kSchemaVersion) return SchemaCheck{SchemaState::kNewer, version};
+  if (version < kSchemaVersion) return SchemaCheck{SchemaState::kOlder, version};
+  return SchemaCheck{SchemaState::kCurrent, version};
+}
+
+Status migrate(Connection& db, const std::vector<Migration>& steps) {
+  TRY(db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
+  const auto apply = [&]() -> Status {
+    Txn txn = TRY(Txn::write(db));
+    const std::int64_t version = TRY(db.number("PRAGMA user_version")).value_or(0);
+    for (const Migration& step : steps) {
+      if (step.to <= version) continue;
+      TRY(context(db.execute(step.sql), "while bringing meta.db to schema {}", step.to));
+      TRY(db.execute(fmt::format("PRAGMA user_version={}; PRAGMA application_id={};", step.to, kApplicationId)));
+    }
+    return txn.commit();
+  };
+  const Status done = apply();
+  TRY(db.execute("PRAGMA synchronous=NORMAL;"));
+  return done;
+}
+
+}  // namespace slipway::store

@@ -1,0 +1,217 @@
+// Layers and snapshots: which plain bytes a blob holds, and unpacked layers by chain ID.
+//
+// A snapshot is derived data: it is not fsynced. Its row carries the boot that made it and counts in another boot only
+// when a syncfs completed after it (mark_snapshots_durable); otherwise it is unpacked again.
+#include <sys/stat.h>
+
+#include "base/text.hpp"
+#include "store/core.hpp"
+#include "store/state.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::store {
+
+Result<std::optional<Snapshot>> find_snapshot(Core& core, Connection& db, const oci::Digest& chain) {
+  Rows rows = TRY(
+      db.query("SELECT parent, diff, empty, tree_bytes FROM snapshots WHERE chain = ? AND (durable OR boot = ?)",
+               {chain, core.boot}));
+  if (!TRY(rows.next())) return std::nullopt;
+  Snapshot snapshot{.chain = {chain}, .parent = {}, .diff = {TRY(rows.digest(1))}, .directory = {}};
+  if (!rows.null(0)) snapshot.parent = oci::ChainId{TRY(rows.digest(0))};
+  snapshot.empty = rows.integer(2) != 0;
+  snapshot.tree_bytes = rows.integer(3);
+  snapshot.directory = core.snapshot_path(chain);
+  struct stat info{};
+  if (::lstat(snapshot.directory.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) return std::nullopt;
+  return snapshot;
+}
+
+namespace {
+
+LayerBlob layer_of(const oci::Digest& blob, std::int64_t size, const oci::Digest& diff, std::int64_t compression,
+                   std::int64_t plain_bytes) {
+  return {.diff = {diff},
+          .blob = {blob, size},
+          .compression = static_cast<oci::Compression>(compression),
+          .plain_bytes = plain_bytes};
+}
+
+}  // namespace
+
+Result<std::vector<LayerBlob>> Store::layer_blobs(const oci::DiffId& diff) const {
+  auto db = state_->core->database.lock();
+  Rows rows = TRY(
+      db->query("SELECT l.blob, b.size, l.compression, l.plain_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
+                " WHERE l.diff = ? ORDER BY l.blob",
+                {diff.digest}));
+  std::vector<LayerBlob> layers;
+  while (TRY(rows.next())) {
+    const LayerBlob layer =
+        layer_of(TRY(rows.digest(0)), rows.integer(1), diff.digest, rows.integer(2), rows.integer(3));
+    if (state_->core->has_bytes(layer.blob.digest, layer.blob.size)) layers.push_back(layer);
+  }
+  return layers;
+}
+
+Result<std::optional<LayerBlob>> Store::layer_of_blob(const oci::Digest& digest) const {
+  auto db = state_->core->database.lock();
+  Rows rows = TRY(
+      db->query("SELECT l.diff, b.size, l.compression, l.plain_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
+                " WHERE l.blob = ?",
+                {digest}));
+  if (!TRY(rows.next())) return std::nullopt;
+  return layer_of(digest, rows.integer(1), TRY(rows.digest(0)), rows.integer(2), rows.integer(3));
+}
+
+Status Store::note_layer(const LayerBlob& layer) {
+  auto db = state_->core->database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  if (!TRY(db->number("SELECT 1 FROM blobs WHERE digest = ?", {layer.blob.digest})))
+    return fail(Code::kNotFound, "the store has no blob {}", layer.blob.digest.text());
+  // An equal row is left alone: then the transaction writes nothing.
+  if (!TRY(db->number("SELECT 1 FROM layers WHERE blob = ? AND diff = ?", {layer.blob.digest, layer.diff.digest}))) {
+    TRY(db->run("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)",
+                {layer.blob.digest, layer.diff.digest, static_cast<int>(layer.compression), layer.plain_bytes}));
+  }
+  return txn.commit();
+}
+
+Result<std::optional<Snapshot>> Store::acquire_snapshot(const Lease& lease, const oci::ChainId& chain) {
+  auto db = state_->core->database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  TRY(check_lease(*db, lease.id()));
+  auto snapshot = TRY(find_snapshot(*state_->core, *db, chain.digest));
+  if (snapshot) TRY(claim(*db, lease.id(), Need::kSnapshot, chain.digest));
+  TRY(txn.commit());
+  return snapshot;
+}
+
+// The list is taken before the syncfs and only what is on it is marked after: a snapshot that comes meanwhile is not
+// covered. The rename into snapshots/ happened before the row's commit, so the sync has seen it.
+Status Store::mark_snapshots_durable() {
+  Core& core = *state_->core;
+  std::vector<oci::Digest> chains;
+  {
+    auto db = core.database.lock();
+    Rows rows = TRY(db->query("SELECT chain FROM snapshots WHERE boot = ? AND NOT durable", {core.boot}));
+    while (TRY(rows.next())) chains.push_back(TRY(rows.digest(0)));
+  }
+  if (chains.empty()) return {};
+  TRY(sys::sync_file_system(core.directory.get(), core.root));
+  auto db = core.database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  for (const auto& chain : chains)
+    TRY(db->run("UPDATE snapshots SET durable = 1 WHERE chain = ? AND boot = ?", {chain, core.boot}));
+  return txn.commit();
+}
+
+struct SnapshotDraft::State {
+  State(std::shared_ptr<Core> of, std::string lease_id, std::string at)
+      : core(std::move(of)), lease(std::move(lease_id)), directory(std::move(at)) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    if (!committed) (void)core->remove_tree(AT_FDCWD, directory);
+    if (reserved == 0) return;
+    auto db = core->database.lock();
+    if (auto txn = Txn::write(*db); txn && unreserve(*db, lease, reserved)) (void)txn->commit();
+  }
+
+  Result<Snapshot> commit(const Facts& facts);
+  Status place(const oci::Digest& chain);
+
+  std::shared_ptr<Core> core;
+  std::string lease;
+  std::string directory;
+  std::int64_t reserved = 0;
+  bool committed = false;  ///< the rest (work, a tree that was not needed) stays until the lease ends
+};
+
+/// Inside the write transaction that found no usable row: nobody else places the same name meanwhile.
+Status SnapshotDraft::State::place(const oci::Digest& chain) {
+  const std::string target = core->snapshot_path(chain);
+  const std::string parent = target.substr(0, target.rfind('/'));
+  if (::mkdir(parent.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("cannot create {}", printable(parent));
+  // A tree without a usable row: of another boot, or of a commit that was killed. Nobody uses it.
+  if (TRY(sys::lstat_at(AT_FDCWD, target)))
+    TRY(sys::rename_at(AT_FDCWD, target, AT_FDCWD, core->lease_path(lease) + "/" + core->fresh_name("stale")));
+  return sys::rename_at(AT_FDCWD, directory + "/fs", AT_FDCWD, target);
+}
+
+Result<Snapshot> SnapshotDraft::State::commit(const Facts& facts) {
+  const oci::ChainId chain = facts.parent ? facts.parent->next(facts.diff) : oci::ChainId::first(facts.diff);
+  if (core->max_size > 0 && facts.tree_bytes > reserved)
+    reserved += TRY(store::reserve(*core, lease, facts.tree_bytes - reserved, 0));
+  auto db = core->database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  TRY(check_lease(*db, lease));
+  TRY(claim(*db, lease, Need::kSnapshot, chain.digest));
+  TRY(unreserve(*db, lease, reserved));
+  if (auto existing = TRY(find_snapshot(*core, *db, chain.digest))) {
+    TRY(txn.commit());
+    reserved = 0;
+    committed = true;
+    return *existing;
+  }
+  if (facts.parent && !TRY(find_snapshot(*core, *db, facts.parent->digest))) {
+    return fail(Code::kFailedPrecondition, "the parent {} of the snapshot {} is not here",
+                facts.parent->digest.text(), chain.digest.text());
+  }
+  TRY(place(chain.digest));
+  const std::optional<oci::Digest> parent = facts.parent ? std::optional(facts.parent->digest) : std::nullopt;
+  const auto finish = [&]() -> Status {
+    TRY(db->run("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                {chain.digest, parent, facts.diff.digest, facts.empty, facts.tree_bytes, facts.written_here,
+                 core->boot}));
+    return txn.commit();
+  };
+  if (Status done = finish(); !done) {
+    // Back, so that the draft is whole again; where this fails too, the tree is garbage for gc.
+    (void)sys::rename_at(AT_FDCWD, core->snapshot_path(chain.digest), AT_FDCWD, directory + "/fs");
+    return std::unexpected(std::move(done).error());
+  }
+  reserved = 0;
+  committed = true;
+  return Snapshot{.chain = chain,
+                  .parent = facts.parent,
+                  .diff = facts.diff,
+                  .empty = facts.empty,
+                  .directory = core->snapshot_path(chain.digest),
+                  .tree_bytes = facts.tree_bytes};
+}
+
+SnapshotDraft::SnapshotDraft(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SnapshotDraft::SnapshotDraft(SnapshotDraft&&) noexcept = default;
+SnapshotDraft& SnapshotDraft::operator=(SnapshotDraft&&) noexcept = default;
+SnapshotDraft::~SnapshotDraft() = default;
+const std::string& SnapshotDraft::directory() const { return state_->directory; }
+
+Status SnapshotDraft::reserve(std::int64_t bytes) {
+  if (state_->core->max_size <= 0 || bytes <= state_->reserved) return {};
+  state_->reserved += TRY(store::reserve(*state_->core, state_->lease, bytes - state_->reserved, 0));
+  return {};
+}
+
+Result<Snapshot> SnapshotDraft::commit(const Facts& facts) {
+  return context(explain_full(*state_->core, state_->commit(facts)), "while storing a snapshot");
+}
+
+Result<SnapshotDraft> Store::draft_snapshot(const Lease& lease) {
+  const std::shared_ptr<Core>& core = state_->core;
+  const std::string path = lease.directory() + "/" + core->fresh_name("draft");
+  const auto make = [&](const std::string& name, mode_t mode) -> Status {
+    if (::mkdir(name.c_str(), mode) < 0) return fail_errno("cannot create {}", printable(name));
+    if (::chmod(name.c_str(), mode) < 0) return fail_errno("cannot set the mode of {}", printable(name));  // umask
+    return {};
+  };
+  auto state = std::make_unique<SnapshotDraft::State>(core, lease.id(), path);
+  const auto make_all = [&]() -> Status {
+    TRY(make(path, 0700));
+    TRY(make(path + "/fs", 0755));
+    return make(path + "/work", 0700);
+  };
+  if (Status made = explain_full(*core, make_all()); !made) return std::unexpected(std::move(made).error());
+  return SnapshotDraft(std::move(state));
+}
+
+}  // namespace slipway::store
