@@ -27,6 +27,12 @@ struct ClientOptions {
   std::vector<std::string> certificate_directories = {"/etc/docker/certs.d"};
   std::string user_agent;
   int parallel_transfers = 6;
+  std::string ca_file;              ///< SSL_CERT_FILE: roots instead of the system's
+  std::string ca_directory;         ///< SSL_CERT_DIR
+  int first_retry_ms = 250;         ///< wait before the first retry of a passing failure; doubles each time
+  int silence_timeout_ms = 60'000;  ///< a transfer that moves no byte for so long has failed
+  /// Credentials and trust as a user's environment has them.
+  static Result<ClientOptions> from_environment(const Environment& environment);
 };
 
 /// A manifest or index as the registry gave it: bytes verified against the digest that was asked for (or named by the
@@ -49,9 +55,11 @@ class Client {
   /// Tries credentials against a registry ("docker.io", "127.0.0.1:5000"): what `login` verifies.
   [[nodiscard]] Status check_login(const std::string& registry, const Credential& credential,
                                    const Cancel& cancel) const;
+  [[nodiscard]] int parallel_transfers() const;
 
  private:
   struct State;
+  explicit Client(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
 
@@ -61,7 +69,8 @@ class Repository {
   /// By tag or digest of the reference. kNotFound says the name; kUnauthenticated says the host and `slipway login`.
   [[nodiscard]] Result<Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
   /// Streams a blob's bytes to `sink` in order; resumes a broken transfer; ends in error when they are more than
-  /// `descriptor.size` or fewer. The bytes are NOT yet verified by digest: commit does. `offset` > 0 continues.
+  /// `descriptor.size` or fewer. The bytes are NOT yet verified by digest: commit does. An error of `sink` ends the
+  /// transfer and comes back unchanged.
   [[nodiscard]] Status blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_blob(const oci::Digest& digest, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_manifest(const oci::Digest& digest, const Cancel& cancel) const;
@@ -75,9 +84,11 @@ class Repository {
   [[nodiscard]] Status put_manifest(const std::string& bytes, const std::string& media_type,
                                     const std::string& tag_or_digest, const Cancel& cancel) const;
 
+  struct State;  ///< registry/repository.hpp
+
  private:
   friend class Client;
-  struct State;
+  explicit Repository(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
 

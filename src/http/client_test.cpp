@@ -1,0 +1,223 @@
+#include "http/client.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/time.hpp"
+#include "http/loopback_server.hpp"
+
+namespace slipway::http {
+namespace {
+
+using testing::Connection;
+using testing::LoopbackServer;
+using testing::Received;
+
+Client make_client(ClientOptions options = {}) {
+  options.user_agent = "test/1";
+  return Client(std::move(options));
+}
+
+/// The outcome with the whole body.
+struct Got {
+  Outcome outcome;
+  std::string body;
+};
+Got get(const Client& client, const Request& request, const Cancel& cancel = {}) {
+  Got got{std::unexpected(Failure{Trouble::kOther, Error(Code::kInternal, "")}), ""};
+  got.outcome = client.send(request, {.body = [&](std::string_view bytes) -> Status {
+                              got.body += bytes;
+                              return {};
+                            }},
+                            cancel);
+  return got;
+}
+
+TEST(Client, GivesStatusHeadersAndBody) {
+  const LoopbackServer server(
+      [](const Received&, Connection& peer) { peer.reply(404, {{"X-Thing", "one"}, {"x-thing", "two"}}, "not here"); });
+  const auto got = get(make_client(), {.url = server.url("/v2/x?y=1"), .headers = {{"Accept", "a/b"}}});
+  ASSERT_TRUE(got.outcome) << got.outcome.error().error.message();
+  EXPECT_EQ(got.outcome->status, 404);
+  EXPECT_EQ(got.outcome->headers.find("X-THING"), "one");
+  EXPECT_EQ(got.outcome->headers.all("X-Thing").size(), 2U);
+  EXPECT_EQ(got.outcome->headers.find("absent"), std::nullopt);
+  EXPECT_EQ(got.body, "not here");
+  const auto request = server.received().at(0);
+  EXPECT_EQ(request.method, "GET");
+  EXPECT_EQ(request.target, "/v2/x?y=1");
+  EXPECT_EQ(request.headers.find("accept"), "a/b");
+  EXPECT_EQ(request.headers.find("user-agent"), "test/1");
+}
+
+TEST(Client, KeepsConnections) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, "x"); });
+  const Client client = make_client();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(get(client, {.url = server.url("/")}).outcome);
+  EXPECT_EQ(server.received().back().connection, 1);
+}
+
+TEST(Client, AsksAgainWhenTheKeptConnectionWasDead) {
+  const LoopbackServer server([](const Received& request, Connection& peer) {
+    peer.reply(200, {}, request.body);
+    peer.close();
+  });
+  const Client client = make_client();
+  for (int i = 0; i < 3; ++i) {
+    const auto got = get(client, {.method = "PUT", .url = server.url("/"), .body = Body::of("again")});
+    ASSERT_TRUE(got.outcome) << got.outcome.error().error.message();
+    EXPECT_EQ(got.body, "again");
+  }
+}
+
+TEST(Client, SendsBodiesOfKnownAndUnknownLength) {
+  const LoopbackServer server([](const Received& request, Connection& peer) { peer.reply(201, {}, request.body); });
+  const Client client = make_client();
+  auto got =
+      get(client,
+          {.method = "PUT", .url = server.url("/"), .headers = {{"Content-Type", "a/b"}}, .body = Body::of("known")});
+  EXPECT_EQ(got.body, "known");
+  EXPECT_EQ(server.received().at(0).method, "PUT");
+  EXPECT_EQ(server.received().at(0).headers.find("content-length"), "5");
+  EXPECT_EQ(server.received().at(0).headers.find("content-type"), "a/b");
+  EXPECT_EQ(server.received().at(0).headers.find("expect"), std::nullopt);
+  Body chunked = Body::of(std::string(1'000'000, 'c'));
+  chunked.size.reset();
+  got = get(client, {.method = "PATCH", .url = server.url("/"), .body = chunked});
+  EXPECT_EQ(got.body.size(), 1'000'000U);
+  EXPECT_EQ(server.received().at(1).method, "PATCH");
+  got = get(client, {.method = "POST", .url = server.url("/"), .body = Body::of("")});
+  EXPECT_EQ(server.received().at(2).headers.find("content-length"), "0");
+  EXPECT_EQ(server.received().at(2).headers.find("content-type"), std::nullopt);
+}
+
+TEST(Client, FollowsNoRedirectAndAnswersNoChallenge) {
+  const LoopbackServer server([](const Received&, Connection& peer) {
+    peer.reply(307, {{"Location", "/elsewhere"}, {"WWW-Authenticate", "Basic realm=x"}}, "");
+  });
+  const auto got = get(make_client(), {.url = server.url("/")});
+  ASSERT_TRUE(got.outcome);
+  EXPECT_EQ(got.outcome->status, 307);
+  EXPECT_EQ(server.received().size(), 1U);
+}
+
+TEST(Client, RefusesHeaderLinesWithBreaks) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, ""); });
+  const auto got = get(make_client(), {.url = server.url("/"), .headers = {{"Authorization", "x\r\nEvil: yes"}}});
+  EXPECT_FALSE(got.outcome);
+  EXPECT_TRUE(server.received().empty());
+}
+
+TEST(Client, HeadersAreLimited) {
+  const LoopbackServer server([](const Received& request, Connection& peer) {
+    if (request.target == "/many") {
+      peer.send("HTTP/1.1 200 OK\r\n");
+      while (peer.send("X-Header: " + std::string(1000, 'x') + "\r\n")) {}
+    } else if (request.target == "/long") {
+      peer.send("HTTP/1.1 200 OK\r\nX: ");
+      while (peer.send(std::string(1000, 'x'))) {}
+    } else {
+      while (peer.send("HTTP/1.1 100 Continue\r\n\r\n")) {}
+    }
+    peer.close();
+  });
+  for (const auto* target : {"/many", "/long", "/continue"}) {
+    const auto got = get(make_client(), {.url = server.url(target)});
+    ASSERT_FALSE(got.outcome) << target;
+    EXPECT_EQ(got.outcome.error().trouble, Trouble::kProtocol) << target << got.outcome.error().error.message();
+  }
+}
+
+TEST(Client, TheReadersErrorComesBack) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, "body"); });
+  const auto by_body =
+      make_client().send({.url = server.url("/")},
+                         {.body = [](std::string_view) -> Status { return fail(Code::kOutOfRange, "enough"); }}, {});
+  ASSERT_FALSE(by_body);
+  EXPECT_EQ(by_body.error().trouble, Trouble::kReader);
+  EXPECT_EQ(by_body.error().error.what(), "enough");
+  const auto by_head = make_client().send(
+      {.url = server.url("/")},
+      {.head = [](const Response& head) -> Status { return fail(Code::kOutOfRange, "status {}", head.status); }}, {});
+  ASSERT_FALSE(by_head);
+  EXPECT_EQ(by_head.error().error.what(), "status 200");
+}
+
+TEST(Client, HeadIsGivenOnceAlsoWithoutBody) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.send("HTTP/1.1 204 No\r\nA: b\r\n\r\n"); });
+  int heads = 0;
+  const auto outcome = make_client().send({.url = server.url("/")}, {.head = [&](const Response& head) -> Status {
+                                            ++heads;
+                                            EXPECT_EQ(head.status, 204);
+                                            EXPECT_EQ(head.headers.find("a"), "b");
+                                            return {};
+                                          }},
+                                          {});
+  EXPECT_TRUE(outcome);
+  EXPECT_EQ(heads, 1);
+}
+
+TEST(Client, TellsTroublesApart) {
+  const LoopbackServer server([](const Received& request, Connection& peer) {
+    if (request.target == "/short") peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    if (request.target == "/silent") peer.wait_for_hang_up();
+    if (request.target == "/garbage") peer.send("\x16\x03\x01 what\r\n\r\n");
+    peer.close();
+  });
+  const Client client = make_client({.silence_timeout_ms = 200});
+  const auto trouble = [&](const Url& url) { return get(client, {.url = url}).outcome.error().trouble; };
+  EXPECT_EQ(trouble(server.url("/short")), Trouble::kBroken);
+  EXPECT_EQ(trouble(server.url("/nothing")), Trouble::kBroken);
+  EXPECT_EQ(trouble(server.url("/silent")), Trouble::kTimeout);
+  EXPECT_EQ(trouble(server.url("/garbage")), Trouble::kProtocol);
+  EXPECT_EQ(trouble(Url::parse("https://" + server.authority() + "/x").value()), Trouble::kNotTls);
+  EXPECT_EQ(trouble(Url::parse("http://127.0.0.1:1/").value()), Trouble::kConnect);
+}
+
+TEST(Client, TellsWhoDoesNotSpeakTls) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, ""); });
+  EXPECT_FALSE(make_client().speaks_tls(Url::parse("https://" + server.authority() + "/").value(), {}).value());
+  const auto nobody = make_client().speaks_tls(Url::parse("https://127.0.0.1:1/").value(), {});
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().trouble, Trouble::kConnect);
+  EXPECT_TRUE(server.received().empty());
+}
+
+TEST(Client, RootsThatCanNotBeReadAreNamed) {
+  const auto got =
+      get(make_client({.ca_file = "/nonexistent/roots.pem"}), {.url = Url::parse("https://127.0.0.1:1/").value()});
+  ASSERT_FALSE(got.outcome);
+  EXPECT_EQ(got.outcome.error().trouble, Trouble::kCertificate);
+  EXPECT_EQ(got.outcome.error().error.what(), "cannot read root certificates from /nonexistent/roots.pem");
+}
+
+TEST(Client, CancelEndsAWaitingTransferAtOnce) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.wait_for_hang_up(); });
+  CancelSource source;
+  std::jthread firing([&] {
+    while (server.received().empty()) (void)Cancel().wait_for(1);
+    source.fire("stopped by the test");
+  });
+  const auto got = get(make_client(), {.url = server.url("/")}, source.cancel());
+  ASSERT_FALSE(got.outcome);
+  EXPECT_EQ(got.outcome.error().trouble, Trouble::kCancelled);
+  EXPECT_EQ(got.outcome.error().error.code(), Code::kCancelled);
+}
+
+TEST(Client, ServesManyThreads) {
+  const LoopbackServer server([](const Received& request, Connection& peer) { peer.reply(200, {}, request.target); });
+  const Client client = make_client();
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 20; ++i) {
+        const std::string target = fmt::format("/{}/{}", thread, i);
+        EXPECT_EQ(get(client, {.url = server.url(target)}).body, target);
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace slipway::http

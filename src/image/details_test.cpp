@@ -1,0 +1,110 @@
+#include <gtest/gtest.h>
+
+#include "image/image.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::image {
+namespace {
+
+class DetailsTest : public testing::Test {
+ protected:
+  sys::TempDir directory_ = sys::TempDir::make(testing::TempDir(), "details").value();
+  store::Store store_ = store::Store::open(directory_.path() + "/root", {}).value();
+  store::Lease lease_ = store_.lease("test").value();
+
+  struct Made {
+    oci::Descriptor manifest;
+    oci::Digest id;
+  };
+  /// An image without layers; `author` makes it another one.
+  Made make(const std::string& author, const oci::Platform& platform = oci::Platform::host()) {
+    oci::ImageConfigView view;
+    view.author = author;
+    view.platform = platform;
+    const auto config = oci::ImageConfig::make(view);
+    const auto blob = store_.put_blob(lease_, config.raw()).value();
+    const auto manifest = oci::Manifest::make(
+        oci::Family::kOci,
+        {.media_type = std::string(oci::media_type::kOciConfig), .digest = blob.digest, .size = blob.size}, {});
+    EXPECT_TRUE(store_.put_blob(lease_, manifest.raw()));
+    return {manifest.descriptor(), config.digest()};
+  }
+  void name(const std::string& text, const oci::Digest& target,
+            std::string_view media_type = oci::media_type::kOciManifest) {
+    ASSERT_TRUE(
+        store_.set_name("default", oci::Reference::parse(text).value(), target, media_type, store::Durable::kNo));
+  }
+  std::string found(const std::string& text) {
+    const auto result = find(store_, "default", text);
+    return result ? result->target.text() : "error: " + result.error().what();
+  }
+};
+
+TEST_F(DetailsTest, FindsByNameIdAndDigest) {
+  const auto one = make("one"), two = make("two");
+  name("app:1", one.manifest.digest);
+  name("app:one", one.manifest.digest);
+  name("registry.example/team/web", two.manifest.digest);
+  const std::string target = one.manifest.digest.text();
+  EXPECT_EQ(found("app:1"), target);
+  EXPECT_EQ(found("docker.io/library/app:1"), target);
+  EXPECT_EQ(found(one.id.text()), target);
+  EXPECT_EQ(found(one.id.hex()), target);
+  EXPECT_EQ(found(one.id.short_hex()), target);
+  EXPECT_EQ(found(one.manifest.digest.short_hex()), target);
+  EXPECT_EQ(found("app@" + target), target);
+  EXPECT_EQ(found("registry.example/team/web"), two.manifest.digest.text());
+  EXPECT_EQ(find(store_, "default", "app:1")->references,
+            (std::vector<std::string>{"docker.io/library/app:1", "docker.io/library/app:one"}));
+  EXPECT_EQ(found("app"), "error: no such image: \"app\"");
+  EXPECT_EQ(found("other@" + target), "error: no such image: \"other@" + target + "\"");
+  EXPECT_EQ(found("sha256:" + std::string(64, '0')), "error: no such image: \"sha256:" + std::string(64, '0') + "\"");
+  EXPECT_TRUE(found("NO GOOD").starts_with("error: "));
+}
+
+TEST_F(DetailsTest, ANameCountsBeforeTheBeginningOfAnId) {
+  const auto one = make("one"), two = make("two");
+  name("app:1", one.manifest.digest);
+  name(one.id.hex().substr(0, 8), two.manifest.digest);  // a repository named like an id
+  EXPECT_EQ(found(one.id.hex().substr(0, 8)), two.manifest.digest.text());
+  EXPECT_EQ(found(one.id.hex().substr(0, 9)), one.manifest.digest.text());
+}
+
+TEST_F(DetailsTest, AnAmbiguousIdIsAnError) {
+  std::map<char, int> seen;
+  char shared = 0;
+  for (int i = 0; shared == 0; ++i) {  // sixteen first digits: soon two images have the same
+    const auto made = make(std::to_string(i));
+    name("app:" + std::to_string(i), made.manifest.digest);
+    if (++seen[made.id.hex()[0]] == 2) shared = made.id.hex()[0];
+  }
+  EXPECT_TRUE(found(std::string(1, shared)).contains("ambiguous"));
+}
+
+TEST_F(DetailsTest, AnIndexGivesThePlatformsImage) {
+  const auto host = oci::Platform::host();
+  oci::Platform other = host;
+  other.architecture = host.architecture == "s390x" ? "amd64" : "s390x";
+  auto here = make("here", host).manifest, there = make("there", other).manifest;
+  here.platform = host;
+  there.platform = other;
+  const auto index = oci::Index::make(oci::Family::kOci, {there, here});
+  ASSERT_TRUE(store_.put_blob(lease_, index.raw()));
+  const auto mine = details(store_, index.digest(), index.media_type(), host);
+  ASSERT_TRUE(mine) << mine.error().message();
+  EXPECT_EQ(mine->config.view().author, "here");
+  EXPECT_EQ(mine->target, index.digest());
+  EXPECT_EQ(details(store_, index.digest(), index.media_type(), other)->config.view().author, "there");
+  other.architecture = "riscv64";
+  EXPECT_FALSE(details(store_, index.digest(), index.media_type(), other));
+}
+
+TEST_F(DetailsTest, AMissingDocumentIsAnErrorThatNamesTheImage) {
+  const auto digest = oci::Digest::of("nothing");
+  const auto none = details(store_, digest, std::string(oci::media_type::kOciManifest), oci::Platform::host());
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().contexts().back(), "while reading image " + digest.text());
+}
+
+}  // namespace
+}  // namespace slipway::image

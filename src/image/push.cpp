@@ -1,0 +1,150 @@
+// Images::push: a manifest or an index with everything below it, leaves first, because a registry refuses a document
+// that names what it does not have.
+#include <algorithm>
+
+#include "image/image.hpp"
+#include "image/parallel.hpp"
+#include "image/transfers.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::image {
+namespace {
+
+constexpr int kIndexDepth = 4;
+
+/// A document to put, after all its blobs and all documents before it.
+struct Document {
+  std::string bytes;
+  std::string media_type;
+  oci::Digest digest;
+};
+
+class Push {
+ public:
+  Push(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex,
+       const Cancel& cancel)
+      : images_(images),
+        reference_(reference),
+        sink_(sink),
+        vertex_(vertex),
+        cancel_(cancel),
+        repository_(images.client.repository(reference)) {}
+
+  Result<oci::Descriptor> run(oci::Digest target, std::string media_type) {
+    if (oci::media_type::is_index(media_type)) TRY(narrow(target, media_type));
+    TRY(gather(target, media_type, 0));
+    TRY(for_each_parallel(blobs_.size(), images_.client.parallel_transfers(), cancel_,
+                          [&](std::size_t i, const Cancel& cancel) { return upload(blobs_[i], cancel); }));
+    for (std::size_t i = 0; i + 1 < documents_.size(); ++i) TRY(put(documents_[i], documents_[i].digest.text()));
+    const Document& top = documents_.back();
+    if (reference_.digest() && *reference_.digest() != top.digest)
+      return fail(Code::kInvalidArgument, "the image has digest {}, not that of {}", top.digest.text(),
+                  reference_.familiar());
+    TRY(put(top, reference_.tag().empty() ? top.digest.text() : reference_.tag()));
+    return oci::Descriptor{.media_type = top.media_type, .digest = top.digest, .size = std::ssize(top.bytes)};
+  }
+
+ private:
+  Result<std::string> read(const oci::Digest& digest) { return images_.store.read_blob(digest, oci::kManifestLimit); }
+  Result<bool> here(const oci::Digest& digest) {
+    return TRY(images_.store.acquire_blob(images_.lease, digest)).has_value();
+  }
+
+  /// An index of which one platform was pulled: what is here is pushed, as one image. Anything in between is refused.
+  Status narrow(oci::Digest& target, std::string& media_type) {
+    const auto index = TRY(oci::Index::parse(TRY(read(target)), media_type));
+    std::vector<const oci::Descriptor*> present;
+    const oci::Descriptor* absent = nullptr;
+    for (const auto& entry : index.manifests()) {
+      if (TRY(here(entry.digest)))
+        present.push_back(&entry);
+      else if (!TRY(repository_.has_manifest(entry.digest, cancel_)))
+        absent = &entry;
+    }
+    if (absent == nullptr) return {};
+    if (present.size() != 1) {
+      const std::string platform = absent->platform ? " for " + absent->platform->text() : "";
+      return std::unexpected(Error(Code::kNotFound, fmt::format("the manifest {}{} of {} is not in the store",
+                                                                absent->digest.text(), platform, reference_.familiar()))
+                                 .with_hint("pull all of its platforms, or push one image by its own digest"));
+    }
+    const std::string platform = present[0]->platform ? " (" + present[0]->platform->text() + ")" : "";
+    sink_.on(progress::Warning{
+        fmt::format("only one image{} of this index is here: it is pushed without the index", platform)});
+    target = present[0]->digest;
+    media_type = present[0]->media_type;
+    return {};
+  }
+
+  /// Lists the documents below `digest`, itself last, and their blobs. The depth is bounded, so is the recursion.
+  Status gather(const oci::Digest& digest, const std::string& media_type, int depth) {
+    if (depth > kIndexDepth)
+      return fail(Code::kInvalidArgument, "indexes are nested more than {} levels deep", kIndexDepth);
+    std::string bytes = TRY(read(digest));
+    if (oci::media_type::is_index(media_type)) {
+      const auto index = TRY(oci::Index::parse(bytes, media_type));
+      for (const auto& entry : index.manifests())
+        if (TRY(here(entry.digest))) TRY(gather(entry.digest, entry.media_type, depth + 1));
+    } else {
+      const auto manifest = TRY(oci::Manifest::parse(bytes, media_type));
+      for (const auto& layer : manifest.layers()) add(layer);
+      add(manifest.config());
+    }
+    const bool listed = std::any_of(documents_.begin(), documents_.end(),
+                                    [&](const Document& document) { return document.digest == digest; });
+    if (!listed) documents_.push_back({std::move(bytes), media_type, digest});
+    return {};
+  }
+
+  void add(const oci::Descriptor& blob) {
+    const bool listed =
+        std::any_of(blobs_.begin(), blobs_.end(), [&](const auto& other) { return other.digest == blob.digest; });
+    if (!listed) blobs_.push_back(blob);
+  }
+
+  Status upload(const oci::Descriptor& blob, const Cancel& cancel) {
+    (void)TRY(images_.store.acquire_blob(images_.lease, blob.digest));
+    TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
+    const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
+      auto file = std::make_shared<sys::Fd>(TRY(images_.store.open_blob(blob.digest)));
+      return layer::Source([file, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {
+        const std::size_t got = TRY(sys::read_some_at(file->get(), buffer, size, offset));
+        offset += static_cast<std::int64_t>(got);
+        return got;
+      });
+    };
+    const auto neighbour = TRY(neighbour_with(images_.store, reference_, blob.digest));
+    const auto progress = [&](std::int64_t sent) { report.done(sent); };
+    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while pushing {} to {}",
+                blob.digest.text(), reference_.familiar()));
+    return remember_origin(images_.store, reference_, blob.digest);
+  }
+
+  Status put(const Document& document, const std::string& tag_or_digest) {
+    return context(repository_.put_manifest(document.bytes, document.media_type, tag_or_digest, cancel_),
+                   "while pushing {}", reference_.familiar());
+  }
+
+  const Images& images_;
+  const oci::Reference& reference_;
+  progress::Sink& sink_;
+  const progress::VertexId vertex_;
+  const Cancel& cancel_;
+  const registry::Repository repository_;
+  std::vector<oci::Descriptor> blobs_;
+  std::vector<Document> documents_;
+};
+
+}  // namespace
+
+Result<oci::Descriptor> Images::push(const oci::Digest& target, const std::string& media_type,
+                                     const oci::Reference& reference, progress::Sink& sink,
+                                     const Cancel& cancel) const {
+  constexpr progress::VertexId kVertex = 1;
+  sink.on(progress::Started{kVertex, "push " + reference.familiar()});
+  auto pushed = Push(*this, reference, sink, kVertex, cancel).run(target, media_type);
+  sink.on(progress::Finished{kVertex, pushed ? "" : pushed.error().message()});
+  return pushed;
+}
+
+}  // namespace slipway::image

@@ -1,0 +1,139 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "image/image_fixture.hpp"
+#include "registry/docker_registry.hpp"
+
+namespace slipway::image {
+namespace {
+
+using registry::testing::DockerRegistry;
+using testing::build;
+using testing::Built;
+using ::testing::HasSubstr;
+using testing::reference;
+using testing::tar_of;
+using testing::Workplace;
+
+#define START_OR_SKIP(name, ...)                                                                 \
+  auto name##_or_not = __VA_ARGS__;                                                              \
+  if (!name##_or_not) {                                                                          \
+    ASSERT_EQ(name##_or_not.error().code(), Code::kNotFound) << name##_or_not.error().message(); \
+    GTEST_SKIP() << name##_or_not.error().message();                                             \
+  }                                                                                              \
+  auto& name = *name##_or_not
+
+void keep(Workplace& place, const Built& built) {
+  for (const auto& layer : built.layers) ASSERT_TRUE(place.store.put_blob(place.lease, layer));
+  ASSERT_TRUE(place.store.put_blob(place.lease, built.config));
+  ASSERT_TRUE(place.store.put_blob(place.lease, built.manifest));
+}
+
+int count(const std::string& text, std::string_view part) {
+  int found = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++found;
+  return found;
+}
+
+TEST(Push, WhatIsPushedIsPulledElsewhere) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  for (const auto family : {oci::Family::kOci, oci::Family::kDocker}) {
+    Workplace here, there;
+    const Built built =
+        build({tar_of({{"a", "one"}}), tar_of({{"b", std::string(2'000'000, 'b')}})}, oci::Compression::kGzip, family);
+    keep(here, built);
+    const auto ref = reference(server.authority() + fmt::format("/team/app{}:1", static_cast<int>(family)));
+    const auto pushed = here.images().push(built.digest(), built.media_type, ref, here, {});
+    ASSERT_TRUE(pushed) << pushed.error().message();
+    EXPECT_EQ(pushed->digest, built.digest());
+    EXPECT_EQ(pushed->size, std::ssize(built.manifest));
+    EXPECT_EQ(here.transferred().size(), 3U);
+    const auto pulled = there.images().pull(ref, oci::Platform::host(), there, {});
+    ASSERT_TRUE(pulled) << pulled.error().message();
+    EXPECT_EQ(pulled->target, built.digest());
+  }
+}
+
+TEST(Push, AgainUploadsNothing) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  keep(place, built);
+  const auto ref = reference(server.authority() + "/team/app:1");
+  ASSERT_TRUE(place.images().push(built.digest(), built.media_type, ref, place, {}));
+  const auto first = place.transferred();
+  ASSERT_TRUE(place.images().push(built.digest(), built.media_type, ref, place, {}));
+  EXPECT_EQ(place.transferred(), first);
+}
+
+TEST(Push, MountsWhatTheRegistryHasElsewhere) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  const auto base = reference(server.authority() + "/library/base:1");
+  ASSERT_TRUE(publish(place.client, base, built, "1"));
+  ASSERT_TRUE(place.images().pull(base, oci::Platform::host(), place, {}));
+  const auto pulled = place.transferred();
+  const auto ref = reference(server.authority() + "/team/app:1");
+  const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {});
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_EQ(place.transferred(), pulled) << "no byte of a blob was sent";
+  EXPECT_EQ(count(server.log(), "POST /v2/team/app/blobs/uploads/?mount="), 2) << server.log();
+}
+
+TEST(Push, AnIndexWithAllItsImages) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace here, there;
+  const auto amd64 = oci::Platform::parse("linux/amd64").value();
+  const auto arm64 = oci::Platform::parse("linux/arm64").value();
+  const Built amd = build({tar_of({{"a", "amd"}})}, oci::Compression::kGzip, oci::Family::kOci, amd64);
+  const Built arm = build({tar_of({{"a", "arm"}})}, oci::Compression::kGzip, oci::Family::kOci, arm64);
+  auto first = amd.descriptor();
+  first.platform = amd64;
+  auto second = arm.descriptor();
+  second.platform = arm64;
+  const auto index = oci::Index::make(oci::Family::kOci, {first, second});
+  keep(here, amd);
+  ASSERT_TRUE(here.store.put_blob(here.lease, index.raw()));
+  const auto ref = reference(server.authority() + "/team/app:1");
+
+  // One of two is here: it goes alone, and that is said.
+  auto pushed = here.images().push(index.digest(), index.media_type(), ref, here, {});
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_EQ(pushed->digest, amd.digest());
+  ASSERT_EQ(here.warnings().size(), 1U);
+  EXPECT_THAT(here.warnings()[0], HasSubstr("linux/amd64"));
+
+  keep(here, arm);
+  pushed = here.images().push(index.digest(), index.media_type(), ref, here, {});
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_EQ(pushed->digest, index.digest());
+  for (const auto& platform : {amd64, arm64}) EXPECT_TRUE(there.images().pull(ref, platform, there, {}));
+}
+
+TEST(Push, ALayerThatIsNotHereIsNamed) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  ASSERT_TRUE(place.store.put_blob(place.lease, built.config));
+  ASSERT_TRUE(place.store.put_blob(place.lease, built.manifest));
+  const auto ref = reference(server.authority() + "/team/app:1");
+  const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {});
+  ASSERT_FALSE(pushed);
+  EXPECT_EQ(pushed.error().code(), Code::kNotFound);
+  EXPECT_THAT(pushed.error().message(), HasSubstr(oci::Digest::of(built.layers[0]).text()));
+}
+
+TEST(Push, ToADigestThatIsNotTheImages) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  keep(place, built);
+  const auto ref = reference(server.authority() + "/team/app@" + oci::Digest::of("other").text());
+  EXPECT_FALSE(place.images().push(built.digest(), built.media_type, ref, place, {}));
+  const auto right = reference(server.authority() + "/team/app@" + built.digest().text());
+  EXPECT_TRUE(place.images().push(built.digest(), built.media_type, right, place, {}));
+}
+
+}  // namespace
+}  // namespace slipway::image

@@ -1,0 +1,124 @@
+#include "image/resolver.hpp"
+
+#include "base/text.hpp"
+
+namespace slipway::image {
+namespace {
+
+constexpr int kIndexDepth = 4;
+
+bool is_image_config(std::string_view type) {
+  return type == oci::media_type::kOciConfig || type == oci::media_type::kDockerConfig;
+}
+
+}  // namespace
+
+Error Resolver::absent(std::string what) const {
+  return Error(Code::kNotFound, std::move(what)).with_hint("`slipway pull " + reference_.familiar() + "` fetches it");
+}
+
+Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& reference) {
+  auto document = TRY(transfers_.repository().manifest(reference, cancel_));
+  auto writer = TRY(images_.store.write_blob(images_.lease));
+  TRY(writer.write(document.bytes));
+  TRY(writer.commit({.digest = document.digest, .size = std::ssize(document.bytes)}));
+  return Document{std::move(document.bytes), std::move(document.media_type), document.digest};
+}
+
+Result<Resolver::Document> Resolver::start(bool& from_registry) {
+  if (policy_ != PullPolicy::kAlways) {
+    const auto name = TRY(images_.store.acquire_name(images_.lease, images_.scope, reference_));
+    if (name)
+      return Document{TRY(images_.store.read_blob(name->target, oci::kManifestLimit)), name->media_type, name->target};
+    if (policy_ == PullPolicy::kNever)
+      return std::unexpected(absent("there is no image " + reference_.familiar() + " in the store"));
+  }
+  from_registry = true;
+  return ask_registry(reference_);
+}
+
+Result<Resolver::Document> Resolver::child(const oci::Descriptor& descriptor) {
+  if (descriptor.size > oci::kManifestLimit)
+    return fail(Code::kOutOfRange, "the manifest {} is said to have {} bytes; at most {} are taken",
+                descriptor.digest.text(), descriptor.size, oci::kManifestLimit);
+  Document document{{}, descriptor.media_type, descriptor.digest};
+  if (TRY(images_.store.acquire_blob(images_.lease, descriptor.digest))) {
+    document.bytes = TRY(images_.store.read_blob(descriptor.digest, oci::kManifestLimit));
+  } else if (policy_ == PullPolicy::kNever) {
+    return std::unexpected(absent(
+        fmt::format("the manifest {} of {} is not in the store", descriptor.digest.text(), reference_.familiar())));
+  } else {
+    document.bytes = TRY(ask_registry(reference_.with_digest(descriptor.digest))).bytes;
+  }
+  if (std::ssize(document.bytes) != descriptor.size)
+    return fail(Code::kDataLoss, "the manifest {} has {} bytes, its index says {}", descriptor.digest.text(),
+                document.bytes.size(), descriptor.size);
+  return document;
+}
+
+Result<oci::Manifest> Resolver::select_manifest(Document document) {
+  for (int depth = 0; depth <= kIndexDepth; ++depth) {
+    const bool known =
+        oci::media_type::is_manifest(document.media_type) || oci::media_type::is_index(document.media_type);
+    const std::string type = known ? document.media_type : "";
+    // Without a type that says what it is (some registries answer application/json) the body has to.
+    if (type.empty() || oci::media_type::is_manifest(type)) {
+      auto manifest = oci::Manifest::parse(document.bytes, type);
+      if (manifest || known) return manifest;
+    }
+    const auto index = TRY(oci::Index::parse(std::move(document.bytes), type));
+    document = TRY(child(TRY(index.select(platform_))));
+  }
+  return fail(Code::kInvalidArgument, "indexes are nested more than {} levels deep", kIndexDepth);
+}
+
+Result<oci::ImageConfig> Resolver::load_config(const oci::Manifest& manifest) {
+  const oci::Descriptor& descriptor = manifest.config();
+  if (!is_image_config(descriptor.media_type))
+    return fail(Code::kFailedPrecondition, "it is not a container image: its config is {}",
+                slipway::quoted(descriptor.media_type, 128));
+  if (descriptor.size > oci::kConfigLimit)
+    return fail(Code::kOutOfRange, "its config is said to have {} bytes; at most {} are taken", descriptor.size,
+                oci::kConfigLimit);
+  if (policy_ == PullPolicy::kNever) {
+    if (!TRY(images_.store.acquire_blob(images_.lease, descriptor.digest)))
+      return std::unexpected(absent("the config of " + reference_.familiar() + " is not in the store"));
+  } else {
+    (void)TRY(transfers_.ensure(descriptor, nullptr, cancel_));
+  }
+  return oci::ImageConfig::parse(TRY(images_.store.read_blob(descriptor.digest, oci::kConfigLimit)));
+}
+
+Status Resolver::check(const oci::Manifest& manifest, const oci::ImageConfig& config) {
+  const auto& view = config.view();
+  if (view.diff_ids.size() != manifest.layers().size())
+    return fail(Code::kDataLoss, "its manifest has {} layers and its config {}", manifest.layers().size(),
+                view.diff_ids.size());
+  for (const auto& layer : manifest.layers())
+    if (!oci::media_type::layer_compression(layer.media_type))
+      return fail(Code::kFailedPrecondition, "its layer {} is no file system layer: {}", layer.digest.text(),
+                  slipway::quoted(layer.media_type, 128));
+  if (!platform_.accepts(view.platform))
+    sink_.on(progress::Warning{fmt::format("{} is an image for {}, not for {}", reference_.familiar(),
+                                           printable(view.platform.text(), 128), platform_.text())});
+  return {};
+}
+
+Result<Resolver::Answer> Resolver::run() {
+  bool from_registry = false;
+  Document target = TRY(start(from_registry));
+  const oci::Digest digest = target.digest;
+  std::string type = target.media_type;
+  const auto load = [&]() -> Result<std::pair<oci::Manifest, oci::ImageConfig>> {
+    auto manifest = TRY(select_manifest(std::move(target)));
+    auto config = TRY(load_config(manifest));
+    TRY(check(manifest, config));
+    return std::pair(std::move(manifest), std::move(config));
+  };
+  auto [manifest, config] = TRY(context(load(), "while resolving {}", reference_.familiar()));
+  const bool known = oci::media_type::is_manifest(type) || oci::media_type::is_index(type);
+  if (!known) type = digest == manifest.digest() ? manifest.media_type() : std::string(oci::media_type::kOciIndex);
+  return Answer{{reference_, digest, std::move(type), std::move(manifest), std::move(config)}, from_registry};
+}
+
+}  // namespace slipway::image

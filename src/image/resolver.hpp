@@ -1,0 +1,51 @@
+// Resolver: from a name to the manifest and config of one platform, all of it here and verified.
+#pragma once
+
+#include "image/image.hpp"
+#include "image/transfers.hpp"
+
+namespace slipway::image {
+
+class Resolver {
+ public:
+  Resolver(const Images& images, const oci::Reference& reference, const oci::Platform& platform, PullPolicy policy,
+           progress::Sink& sink, progress::VertexId vertex, const Cancel& cancel)
+      : images_(images),
+        reference_(reference),
+        platform_(platform),
+        policy_(policy),
+        sink_(sink),
+        cancel_(cancel),
+        transfers_(images, reference, sink, vertex) {}
+
+  struct Answer {
+    Resolved image;
+    bool from_registry = false;  ///< the name was asked of the registry and is not set yet
+  };
+  [[nodiscard]] Result<Answer> run();
+
+ private:
+  /// Bytes and type of a manifest or index.
+  struct Document {
+    std::string bytes;
+    std::string media_type;
+    oci::Digest digest;
+  };
+  Result<Document> start(bool& from_registry);
+  Result<Document> child(const oci::Descriptor& descriptor);
+  Result<Document> ask_registry(const oci::Reference& reference);
+  Result<oci::Manifest> select_manifest(Document document);
+  Result<oci::ImageConfig> load_config(const oci::Manifest& manifest);
+  Status check(const oci::Manifest& manifest, const oci::ImageConfig& config);
+  [[nodiscard]] Error absent(std::string what) const;
+
+  const Images& images_;
+  const oci::Reference& reference_;
+  const oci::Platform& platform_;
+  const PullPolicy policy_;
+  progress::Sink& sink_;
+  const Cancel& cancel_;
+  Transfers transfers_;
+};
+
+}  // namespace slipway::image

@@ -1,0 +1,45 @@
+#include "image/transfers.hpp"
+
+namespace slipway::image {
+namespace {
+constexpr std::string_view kOrigin = "origin";
+}  // namespace
+
+std::string origin_of(const oci::Reference& reference) { return reference.registry() + "/" + reference.repository(); }
+
+Result<std::optional<std::string>> neighbour_with(const store::Store& store, const oci::Reference& reference,
+                                                  const oci::Digest& blob) {
+  const auto origin = TRY(store.recall(kOrigin, blob.text()));
+  const std::string prefix = reference.registry() + "/";
+  if (!origin || !origin->starts_with(prefix)) return std::nullopt;
+  return origin->substr(prefix.size());
+}
+
+Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob) {
+  return store.remember(kOrigin, blob.text(), origin_of(reference));
+}
+
+Result<bool> Transfers::ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
+  if (TRY(images_.store.acquire_blob(images_.lease, blob.digest))) return false;
+  // Whoever holds the lock transfers; the others find the blob when they get it.
+  const auto lock = TRY(images_.store.lock_key(blob.digest, cancel));
+  if (TRY(images_.store.acquire_blob(images_.lease, blob.digest))) return false;
+  TRY(context(download(blob, tee, cancel), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
+  return true;
+}
+
+Status Transfers::download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
+  auto writer = TRY(images_.store.write_blob(images_.lease));
+  TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
+  const auto take = [&](std::string_view bytes) -> Status {
+    TRY(writer.write(bytes));
+    if (tee) TRY(tee(bytes));
+    report.done(writer.written());
+    return {};
+  };
+  TRY(repository_.blob(blob, take, cancel));
+  TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
+  return remember_origin(images_.store, reference_, blob.digest);
+}
+
+}  // namespace slipway::image

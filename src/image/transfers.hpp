@@ -1,0 +1,64 @@
+// Transfers: blobs of one image into the store, each downloaded by one process once.
+#pragma once
+
+#include <string>
+
+#include "image/image.hpp"
+
+namespace slipway::image {
+
+/// Where the bytes of a blob came from, or went to: "127.0.0.1:5000/team/app". Remembered by the store so that a push
+/// to the same registry can mount instead of upload.
+[[nodiscard]] std::string origin_of(const oci::Reference& reference);
+/// The repository of `reference`'s registry that a blob is known in, if any.
+[[nodiscard]] Result<std::optional<std::string>> neighbour_with(const store::Store& store,
+                                                                const oci::Reference& reference,
+                                                                const oci::Digest& blob);
+[[nodiscard]] Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob);
+
+class Transfers {
+ public:
+  Transfers(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex)
+      : images_(images),
+        reference_(reference),
+        repository_(images.client.repository(reference)),
+        sink_(sink),
+        vertex_(vertex) {}
+
+  /// Makes the blob be here, acquired. When it has to be transferred, `tee` (may be empty) gets the bytes too, in order
+  /// and before they are verified. Gives whether it was transferred.
+  [[nodiscard]] Result<bool> ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const;
+  [[nodiscard]] const registry::Repository& repository() const { return repository_; }
+
+ private:
+  [[nodiscard]] Status download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const;
+
+  const Images& images_;
+  const oci::Reference& reference_;
+  registry::Repository repository_;
+  progress::Sink& sink_;
+  progress::VertexId vertex_;
+};
+
+/// Tells a sink how far one object is, not more often than each half mebibyte.
+class TransferReport {
+ public:
+  TransferReport(progress::Sink& sink, progress::VertexId vertex, std::string object, std::int64_t total)
+      : sink_(sink), vertex_(vertex), object_(std::move(object)), total_(total) {}
+  void done(std::int64_t bytes) {
+    if (bytes < told_) told_ = 0;  // an upload that started over
+    if (bytes - told_ < kStep && bytes != total_) return;
+    told_ = bytes;
+    sink_.on(progress::Transfer{vertex_, object_, bytes, total_});
+  }
+
+ private:
+  static constexpr std::int64_t kStep = 512 * 1024;
+  progress::Sink& sink_;
+  progress::VertexId vertex_;
+  std::string object_;
+  std::int64_t total_;
+  std::int64_t told_ = 0;
+};
+
+}  // namespace slipway::image

@@ -1,0 +1,169 @@
+#include "registry/credentials.hpp"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "oci/json.hpp"
+#include "registry/base64.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::registry {
+namespace {
+
+constexpr std::int64_t kConfigFileLimit = 1 << 20;
+constexpr std::string_view kDockerIo = "docker.io";
+constexpr std::string_view kDockerIoKey = "https://index.docker.io/v1/";
+
+using Entries = std::map<std::string, Credential>;
+
+/// The registry that a key of `auths` speaks of: "https://host:5000/v2/" → "host:5000", docker.io's many names → one.
+/// Empty for keys with another path (podman's namespaces): such a credential is not the whole host's.
+std::string registry_of_key(std::string_view key) {
+  for (const std::string_view scheme : {"https://", "http://"})
+    if (key.starts_with(scheme)) key.remove_prefix(scheme.size());
+  const auto slash = std::min(key.find('/'), key.size());
+  const std::string_view path = key.substr(slash);
+  if (!(path.empty() || path == "/" || path == "/v1/" || path == "/v2/" || path == "/v1" || path == "/v2")) return {};
+  const std::string host = lower(key.substr(0, slash));
+  if (host == "index.docker.io" || host == "registry-1.docker.io") return std::string(kDockerIo);
+  return host;
+}
+
+std::string key_of_registry(const std::string& registry) {
+  return registry == kDockerIo ? std::string(kDockerIoKey) : registry;
+}
+
+Result<Credential> read_entry(const oci::Json& entry) {
+  TRY(entry.require_object());
+  Credential credential;
+  credential.username = TRY(entry.string("username"));
+  credential.password = TRY(entry.string("password"));
+  credential.identity_token = TRY(entry.string("identitytoken"));
+  const std::string auth = TRY(entry.string("auth"));
+  if (!auth.empty()) {
+    const std::string plain = TRY(base64_decode(auth));
+    const auto colon = plain.find(':');
+    if (colon == std::string::npos) return fail(Code::kInvalidArgument, "auth is not user:password");
+    credential.username = plain.substr(0, colon);
+    credential.password = plain.substr(colon + 1);
+    while (credential.password.ends_with('\0')) credential.password.pop_back();  // docker does so too
+  }
+  return credential;
+}
+
+Status read_auths(std::string_view text, const std::string& source, Entries& entries) {
+  const oci::Json document = TRY(context(oci::Json::parse(text), "while reading {}", source));
+  for (const oci::Json entry : TRY(context(document.map("auths"), "while reading {}", source))) {
+    const std::string key(entry.key());
+    Credential credential =
+        TRY(context(read_entry(entry), "while reading the credentials of {} in {}", slipway::quoted(key), source));
+    const bool empty = credential.username.empty() && credential.identity_token.empty();
+    if (const std::string registry = registry_of_key(key); !registry.empty() && !empty)
+      entries.insert({registry, std::move(credential)});
+  }
+  return {};
+}
+
+/// Where the user's config.json is; empty when neither DOCKER_CONFIG nor HOME is set.
+std::string config_path(const Environment& environment) {
+  if (const auto directory = environment("DOCKER_CONFIG"); directory && !directory->empty())
+    return *directory + "/config.json";
+  if (const auto home = environment("HOME"); home && !home->empty()) return *home + "/.docker/config.json";
+  return {};
+}
+
+Result<std::optional<std::string>> read_if_there(const std::string& path) {
+  auto text = sys::read_file(path, kConfigFileLimit);
+  if (text) return *std::move(text);
+  if (text.error().code() == Code::kNotFound) return std::nullopt;
+  return std::unexpected(std::move(text).error());
+}
+
+/// Reads, edits and replaces the user's file; everything that `edit` does not touch stays, in its order.
+Result<std::string> edit_config(const Environment& environment,
+                                const std::function<bool(nlohmann::ordered_json& root)>& edit, bool& changed) {
+  std::string path = config_path(environment);
+  if (path.empty())
+    return fail(Code::kFailedPrecondition, "no place for credentials: neither DOCKER_CONFIG nor HOME is set");
+  // People link this file into their dotfiles: the link stays, its target is replaced.
+  if (char* real = ::realpath(path.c_str(), nullptr)) {
+    path = real;
+    ::free(real);
+  }
+  const auto text = TRY(read_if_there(path));
+  const auto broken = [&](std::string_view why) {
+    return fail(Code::kInvalidArgument, "cannot read {}: {}", printable(path), printable(why, 256));
+  };
+  if (text && !oci::Json::parse(*text)) return broken("it is not valid JSON");  // also limits the depth
+  auto root = text ? nlohmann::ordered_json::parse(*text, nullptr, false) : nlohmann::ordered_json::object();
+  if (!root.is_object()) return broken("it is not a JSON object");
+  if (root.contains("auths") && !root["auths"].is_object()) return broken("auths is not an object");
+  changed = edit(root);
+  if (!changed) return path;
+  TRY(sys::make_directories(path.substr(0, path.rfind('/')), 0700));
+  TRY(sys::replace_file(path, root.dump(1, '\t', false, nlohmann::json::error_handler_t::replace) + "\n", 0600));
+  return path;
+}
+
+}  // namespace
+
+struct CredentialStore::State {
+  Entries entries;
+};
+
+Result<CredentialStore> CredentialStore::load(const Environment& environment) {
+  auto state = std::make_shared<State>();
+  if (const auto text = environment("DOCKER_AUTH_CONFIG"); text && !trim(*text).empty()) {
+    if (std::ssize(*text) > kConfigFileLimit) return fail(Code::kOutOfRange, "DOCKER_AUTH_CONFIG is too long");
+    TRY(read_auths(*text, "DOCKER_AUTH_CONFIG", state->entries));  // first: insert() keeps what is there
+  }
+  if (const std::string path = config_path(environment); !path.empty()) {
+    const auto text = TRY(read_if_there(path));
+    if (text && !trim(*text).empty()) TRY(read_auths(*text, printable(path), state->entries));
+  }
+  CredentialStore store;
+  store.state_ = std::move(state);
+  return store;
+}
+
+std::optional<Credential> CredentialStore::find(const std::string& registry) const {
+  if (!state_) return std::nullopt;
+  const auto found = state_->entries.find(registry_of_key(registry));
+  if (found == state_->entries.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<std::string> save_login(const Environment& environment, const std::string& registry,
+                               const Credential& credential) {
+  bool changed = false;
+  return edit_config(
+      environment,
+      [&](nlohmann::ordered_json& root) {
+        auto entry = nlohmann::ordered_json::object();
+        entry["auth"] = base64_encode(credential.username + ":" + credential.password);
+        if (!credential.identity_token.empty()) entry["identitytoken"] = credential.identity_token;
+        root["auths"][key_of_registry(registry)] = std::move(entry);
+        return true;
+      },
+      changed);
+}
+
+Result<bool> remove_login(const Environment& environment, const std::string& registry) {
+  bool changed = false;
+  TRY(edit_config(
+      environment,
+      [&](nlohmann::ordered_json& root) {
+        const auto auths = root.find("auths");
+        if (auths == root.end()) return false;
+        std::vector<std::string> doomed;
+        for (const auto& [key, entry] : auths->items())
+          if (registry_of_key(key) == registry_of_key(registry)) doomed.push_back(key);
+        for (const auto& key : doomed) auths->erase(key);
+        return !doomed.empty();
+      },
+      changed));
+  return changed;
+}
+
+}  // namespace slipway::registry

@@ -1,0 +1,103 @@
+// Repository::blob: one blob's bytes in order, over as many connections as it takes.
+#include "base/text.hpp"
+#include "registry/repository.hpp"
+
+namespace slipway::registry {
+namespace {
+
+/// So much progress forgives the retries before it; less would let a registry feed us a byte per connection for ever.
+constexpr std::int64_t kForgivingProgress = 1 << 20;
+
+class Download {
+ public:
+  Download(Host& host, Ask ask, const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel)
+      : host_(host), ask_(std::move(ask)), size_(descriptor.size), sink_(sink), cancel_(cancel) {
+    ask_.accept = {200, 206};
+    ask_.head = [this](const http::Response& response) { return head(response); };
+    ask_.sink = [this](std::string_view bytes) { return take(bytes); };
+  }
+  Download(const Download&) = delete;
+  Download& operator=(const Download&) = delete;
+
+  Status run() {
+    int tried = 0;
+    std::int64_t forgiven_at = 0;
+    while (true) {
+      auto outcome = attempt();
+      if (outcome) return {};
+      if (offset_ - forgiven_at >= kForgivingProgress) {
+        tried = 0;
+        forgiven_at = offset_;
+      }
+      TRY(wait_for_retry(host_.policy(), outcome.error(), tried++, cancel_));
+    }
+  }
+
+ private:
+  Attempt<void> attempt() {
+    ask_.headers.clear();
+    if (offset_ > 0) ask_.headers.push_back({"Range", fmt::format("bytes={}-", offset_)});
+    auto reply = host_.exchange(ask_, cancel_);
+    if (!reply) return std::unexpected(std::move(reply).error());
+    if (offset_ == size_) return {};
+    Error error(Code::kDataLoss, fmt::format("{} from {} ends after {} bytes, it should have {}", ask_.what,
+                                             host_.registry(), offset_, size_));
+    // An end that was announced will not come out differently; one that is only a closed connection may.
+    const bool announced = reply->headers.find("Content-Length") || reply->headers.find("Transfer-Encoding");
+    return std::unexpected(Setback{std::move(error), announced ? 0 : kMostRetries, {}});
+  }
+
+  /// The size is judged before the first byte is read.
+  Status head(const http::Response& response) {
+    std::int64_t begins = 0;
+    if (response.status == 206) {
+      begins = offset_;
+      const std::string range = response.headers.find("Content-Range").value_or("");
+      const bool fits = range == fmt::format("bytes {}-{}/{}", offset_, size_ - 1, size_) ||
+                        range == fmt::format("bytes {}-{}/*", offset_, size_ - 1);
+      if (offset_ == 0 || !fits)
+        return fail(Code::kDataLoss, "{} answers a request for {} from byte {} with the range {}", host_.registry(),
+                    ask_.what, offset_, quoted(range, 128));
+    }
+    skip_ = offset_ - begins;  // a server without ranges starts over
+    if (const auto length = response.headers.find("Content-Length")) {
+      const auto bytes = parse_size(*length);
+      if (!bytes || *bytes != size_ - begins)
+        return fail(Code::kDataLoss, "{} from {} is announced with {} bytes, it should have {}", ask_.what,
+                    host_.registry(), printable(*length, 32), size_ - begins);
+    }
+    return {};
+  }
+
+  Status take(std::string_view bytes) {
+    const auto skipped = std::min<std::int64_t>(skip_, std::ssize(bytes));
+    skip_ -= skipped;
+    bytes.remove_prefix(static_cast<std::size_t>(skipped));
+    if (bytes.empty()) return {};
+    if (std::ssize(bytes) > size_ - offset_)
+      return fail(Code::kDataLoss, "{} from {} has more than the {} bytes it should have", ask_.what, host_.registry(),
+                  size_);
+    TRY(sink_(bytes));
+    offset_ += std::ssize(bytes);
+    return {};
+  }
+
+  Host& host_;
+  Ask ask_;
+  const std::int64_t size_;
+  const layer::Target& sink_;
+  const Cancel& cancel_;
+  std::int64_t offset_ = 0;  ///< bytes given to the sink
+  std::int64_t skip_ = 0;    ///< bytes of this answer that the sink has already
+};
+
+}  // namespace
+
+Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const {
+  Ask ask{.location = state_->path("blobs/" + descriptor.digest.text()),
+          .scopes = state_->pull(),
+          .what = state_->blob_name(descriptor.digest)};
+  return Download(*state_->host, std::move(ask), descriptor, sink, cancel).run();
+}
+
+}  // namespace slipway::registry

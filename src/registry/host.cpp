@@ -1,0 +1,156 @@
+#include "registry/host.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace slipway::registry {
+namespace {
+
+constexpr int kMostRedirects = 10;
+constexpr int kMostChallenges = 2;  // nobody asked yet, then a token that ran out
+
+std::string authority_of(const std::string& registry) {
+  return registry == "docker.io" ? "registry-1.docker.io" : registry;
+}
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+bool names_port(const std::string& authority) {
+  const auto colon = authority.rfind(':');
+  return colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+}
+
+bool accepts(const Ask& ask, int status) {
+  return std::find(ask.accept.begin(), ask.accept.end(), status) != ask.accept.end();
+}
+
+Attempt<http::Url> attempt_url(Result<http::Url> url) {
+  if (!url) return give_up(std::move(url).error());
+  return *std::move(url);
+}
+
+}  // namespace
+
+Host::Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential)
+    : transport_(std::move(transport)),
+      registry_(std::move(registry)),
+      authority_(authority_of(registry_)),
+      authenticator_(*transport_, registry_, std::move(credential)) {}
+
+Result<http::Tls> Host::tls_for(const http::Url& url) const {
+  const http::Tls own = TRY(transport_->tls_for(registry_));
+  if (url.authority() == authority_) return own;
+  // Another host that the registry sends us to: its own certs.d, or the registry's roots (as docker has it), and never
+  // the client certificate that is meant for the registry.
+  http::Tls tls = TRY(transport_->tls_for(url.authority()));
+  if (tls.extra_roots.empty()) tls.extra_roots = own.extra_roots;
+  return tls;
+}
+
+/// As docker does: a loopback registry that does not speak TLS is spoken to in plain text. One that speaks TLS and
+/// shows a bad certificate is not: somebody may have taken its port.
+Attempt<std::string> Host::choose_scheme(const Cancel& cancel) const {
+  const auto encrypted = attempt_url(http::Url::parse("https://" + authority_ + "/"));
+  if (!encrypted) return std::unexpected(encrypted.error());
+  if (!encrypted->loopback()) return "https";
+  const auto tls = transport_->speaks_tls(*encrypted, cancel);
+  if (tls) return *tls ? "https" : "http";
+  if (tls.error().trouble == http::Trouble::kConnect && !names_port(authority_)) return "http";  // on its own port
+  return std::unexpected(setback_of_failure(tls.error(), "the registry " + registry_));
+}
+
+Attempt<Reply> Host::ping(const http::Url& base, const Cancel& cancel) {
+  auto tls = tls_for(base);
+  if (!tls) return give_up(std::move(tls).error());
+  const auto none = [](int) { return false; };
+  return transport_->fetch({.url = base, .tls = *std::move(tls)}, {.what = "the registry " + registry_, .wanted = none},
+                           cancel);
+}
+
+Attempt<http::Url> Host::connect(const Cancel& cancel) {
+  auto known = base_.lock();
+  if (*known) return **known;
+  auto scheme = choose_scheme(cancel);
+  if (!scheme) return std::unexpected(std::move(scheme).error());
+  auto base = attempt_url(http::Url::parse(*scheme + "://" + authority_ + "/v2/"));
+  if (!base) return base;
+  auto reply = ping(*base, cancel);
+  if (!reply) return std::unexpected(std::move(reply).error());
+  if (reply->status == 401)
+    if (auto taken = authenticator_.challenged(reply->headers, *base, {}, ""); !taken)
+      return give_up(std::move(taken).error());
+  *known = *base;
+  return *base;
+}
+
+Attempt<Reply> Host::send(const Ask& ask, const http::Url& url, const std::string& authorization,
+                          const Cancel& cancel) {
+  http::Request request{.method = ask.method, .url = url, .headers = ask.headers};
+  if (!authorization.empty()) request.headers.push_back({"Authorization", authorization});
+  auto tls = tls_for(url);
+  if (!tls) return give_up(std::move(tls).error());
+  request.tls = *std::move(tls);
+  if (ask.body) {
+    auto body = ask.body();
+    if (!body) return give_up(std::move(body).error());
+    request.body = *std::move(body);
+  }
+  const auto wanted = [&](int status) { return accepts(ask, status); };
+  return transport_->fetch(
+      request, {.what = ask.what, .wanted = wanted, .limit = ask.body_limit, .head = ask.head, .sink = ask.sink},
+      cancel);
+}
+
+Attempt<Reply> Host::exchange(const Ask& ask, const Cancel& cancel) {
+  auto base = connect(cancel);
+  if (!base) return std::unexpected(std::move(base).error());
+  auto url = attempt_url(base->resolve(ask.location));
+  if (!url) return std::unexpected(std::move(url).error());
+  for (const auto& [key, value] : ask.query) *url = url->with_query(key, value);
+  bool home = url->same_origin(*base);
+  int redirects = 0;
+  int challenges = 0;
+  while (true) {
+    std::string authorization;
+    if (home) {
+      auto value = authenticator_.authorization(ask.scopes, cancel);
+      if (!value) return std::unexpected(std::move(value).error());
+      authorization = *std::move(value);
+    }
+    auto reply = send(ask, *url, authorization, cancel);
+    if (!reply || accepts(ask, reply->status)) return reply;
+    if (reply->status == 401 && home && challenges++ < kMostChallenges) {
+      auto more = authenticator_.challenged(reply->headers, *base, ask.scopes, authorization);
+      if (!more) return give_up(std::move(more).error());
+      if (*more) continue;
+    }
+    const auto location = reply->headers.find("Location");
+    if (is_redirect(reply->status) && !ask.body && location) {
+      if (++redirects > kMostRedirects)
+        return give_up(Error(Code::kFailedPrecondition, fmt::format("{} redirects more than {} times for {}", registry_,
+                                                                    kMostRedirects, ask.what)));
+      auto next = attempt_url(context(url->resolve(*location), "while following a redirect of {}", url->origin()));
+      if (!next) return std::unexpected(std::move(next).error());
+      home = home && next->same_origin(*base);
+      url = *std::move(next);
+      continue;
+    }
+    if (!home) return std::unexpected(setback_of_status(*reply, ask.what, {printable(url->origin()), "", ""}));
+    return std::unexpected(setback_of_status(*reply, ask.what, {registry_, registry_, authenticator_.username()}));
+  }
+}
+
+Result<Reply> Host::ask(const Ask& ask, const Cancel& cancel) {
+  return with_retries(policy(), cancel, [&] { return exchange(ask, cancel); });
+}
+
+Result<std::string> Host::absolute(const std::string& location) {
+  const auto base = *base_.lock();
+  if (!base) return fail(Code::kInternal, "{} was not spoken to yet", registry_);
+  return TRY(context(base->resolve(location), "while reading a Location of {}", registry_)).text();
+}
+
+}  // namespace slipway::registry

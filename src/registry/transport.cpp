@@ -1,0 +1,162 @@
+#include "registry/transport.hpp"
+
+#include "base/text.hpp"
+#include "oci/json.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::registry {
+namespace {
+
+constexpr std::int64_t kCertificateLimit = 1 << 20;
+constexpr std::size_t kMessageLimit = 300;
+
+Result<std::optional<http::Tls>> read_certificates(const std::string& directory) {
+  const auto dir = sys::open(directory, O_RDONLY | O_DIRECTORY);
+  if (!dir) {
+    if (dir.error().code() == Code::kNotFound) return std::nullopt;
+    return std::unexpected(dir.error());
+  }
+  http::Tls tls;
+  auto names = TRY(sys::list_directory(dir->get(), directory));
+  std::sort(names.begin(), names.end());
+  for (const auto& name : names) {
+    if (name.ends_with(".crt")) {
+      const auto file = TRY(sys::open_at(dir->get(), name, O_RDONLY));
+      tls.extra_roots +=
+          TRY(context(sys::read_all(file.get(), kCertificateLimit), "while reading {}/{}", directory, name));
+      tls.extra_roots += '\n';
+    } else if (name.ends_with(".cert") && tls.certificate_file.empty()) {
+      const std::string key = name.substr(0, name.size() - 5) + ".key";
+      if (!TRY(sys::lstat_at(dir->get(), key)))
+        return fail(Code::kNotFound, "{}/{} has no key {} beside it", printable(directory), quoted(name), quoted(key));
+      tls.certificate_file = directory + "/" + name;
+      tls.key_file = directory + "/" + key;
+    }
+  }
+  return tls;
+}
+
+/// How often a failure of that kind deserves another try. A host that is not there is most likely a typing error.
+int retries_of(http::Trouble trouble) {
+  switch (trouble) {
+    case http::Trouble::kResolve:
+    case http::Trouble::kConnect:
+      return 2;
+    case http::Trouble::kTimeout:
+    case http::Trouble::kBroken:
+      return kMostRetries;
+    default:
+      return 0;
+  }
+}
+
+Code code_of_status(int status) {
+  switch (status) {
+    case 401:
+      return Code::kUnauthenticated;
+    case 403:
+      return Code::kPermissionDenied;
+    case 404:
+      return Code::kNotFound;
+    case 413:
+      return Code::kResourceExhausted;
+    case 405:
+    case 501:
+      return Code::kUnimplemented;
+    default:
+      return status == 408 || status == 429 || status >= 500 ? Code::kUnavailable : Code::kFailedPrecondition;
+  }
+}
+
+}  // namespace
+
+Result<http::Tls> Transport::tls_for(const std::string& name) const {
+  auto known = known_.lock();
+  if (const auto found = known->find(name); found != known->end()) return found->second;
+  http::Tls tls;
+  for (const auto& directory : directories_) {
+    if (auto found = TRY(read_certificates(directory + "/" + name))) {
+      tls = *std::move(found);
+      break;
+    }
+  }
+  known->insert({name, tls});
+  return tls;
+}
+
+std::string message_of(std::string_view body) {
+  const auto document = oci::Json::parse(body, {.bytes = kErrorBodyLimit, .depth = 16, .values = 4096});
+  if (!document) return {};
+  const auto text = [](const oci::Json& object, std::string_view name) -> std::string {
+    const auto member = object.find(name);
+    if (!member || !member->is_string()) return {};
+    return printable(*member->as_string(), kMessageLimit);
+  };
+  if (const auto errors = document->list("errors"); errors && !errors->empty()) {
+    const oci::Json first = *errors->begin();
+    const std::string message = text(first, "message");
+    return message.empty() ? text(first, "code") : message;
+  }
+  for (const char* name : {"details", "message", "error_description", "error"})
+    if (std::string message = text(*document, name); !message.empty()) return message;
+  return {};
+}
+
+Setback setback_of_failure(const http::Failure& failure, std::string_view what) {
+  if (failure.trouble == http::Trouble::kReader || failure.trouble == http::Trouble::kCancelled)
+    return {failure.error, 0, {}};
+  Error error = failure.error;
+  if (failure.trouble == http::Trouble::kCertificate)
+    error.with_hint("put the CA's certificate into /etc/docker/certs.d/HOST[:PORT]/ca.crt or name it in SSL_CERT_FILE");
+  error.add_context(fmt::format("while asking for {}", what));
+  return {std::move(error), retries_of(failure.trouble), {}};
+}
+
+Setback setback_of_status(const Reply& reply, std::string_view what, const Asked& asked) {
+  const std::string message = message_of(reply.body);
+  const bool login = !asked.login.empty() && (reply.status == 401 || reply.status == 403);
+  std::string verb = "failed to serve";
+  if (reply.status == 404) verb = "does not have";
+  if (reply.status == 429) verb = "has had too many requests to serve";
+  if (reply.status == 403) verb = asked.user.empty() ? "does not allow us" : "does not allow " + quoted(asked.user);
+  if (reply.status == 401)
+    verb = asked.user.empty() ? "wants credentials for"
+                              : "does not accept the credentials of " + quoted(asked.user) + " for";
+  Error error(code_of_status(reply.status), fmt::format("{} {} {} (status {}{}{})", asked.host, verb, what,
+                                                        reply.status, message.empty() ? "" : ": ", message));
+  if (login) error.with_hint(fmt::format("log in with `slipway login {}`", asked.login));
+  Setback setback{std::move(error), 0, {}};
+  if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
+  setback.retries = kMostRetries;
+  if (const auto value = reply.headers.find("Retry-After")) setback.retry_after = parse_retry_after(*value, now());
+  if (setback.retry_after.value_or(0) > kLongestRetryAfter)
+    setback.error.with_hint(fmt::format("it asks to come back in {} s", *setback.retry_after));
+  return setback;
+}
+
+Attempt<Reply> Transport::fetch(const http::Request& request, const Reading& reading, const Cancel& cancel) const {
+  Reply reply;
+  bool wanted = false;
+  bool cut = false;
+  const auto head = [&](const http::Response& response) -> Status {
+    reply.status = response.status;
+    reply.headers = response.headers;
+    wanted = reading.wanted(response.status);
+    return wanted && reading.head ? reading.head(response) : Status();
+  };
+  const auto body = [&](std::string_view bytes) -> Status {
+    if (wanted && reading.sink) return reading.sink(bytes);
+    const std::int64_t limit = wanted ? reading.limit : kErrorBodyLimit;
+    if (std::ssize(reply.body) + std::ssize(bytes) <= limit) {
+      reply.body += bytes;
+      return {};
+    }
+    cut = !wanted;  // an error's text: what is beyond the limit is not waited for
+    return fail(Code::kOutOfRange, "{} has more than {} bytes", reading.what, limit);
+  };
+  const auto outcome = http_.send(request, {.head = head, .body = body}, cancel);
+  if (outcome || cut) return reply;
+  return std::unexpected(setback_of_failure(outcome.error(), reading.what));
+}
+
+}  // namespace slipway::registry

@@ -1,0 +1,76 @@
+// Transport: what all hosts of one client share: the HTTP client, certs.d and the patience.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/synced.hpp"
+#include "http/client.hpp"
+#include "registry/retry.hpp"
+
+namespace slipway::registry {
+
+inline constexpr std::int64_t kErrorBodyLimit = 64 * 1024;
+
+/// An answer with its body, which was limited while it was read.
+struct Reply {
+  int status = 0;
+  http::Headers headers;
+  std::string body;
+};
+
+class Transport {
+ public:
+  Transport(http::ClientOptions options, std::vector<std::string> certificate_directories, RetryPolicy policy)
+      : http_(std::move(options)), directories_(std::move(certificate_directories)), policy_(policy) {}
+
+  [[nodiscard]] const RetryPolicy& policy() const { return policy_; }
+
+  /// How an answer is taken in.
+  struct Reading {
+    std::string what;                      ///< noun phrase for errors
+    std::function<bool(int)> wanted;       ///< is this status an answer? Others are cut after kErrorBodyLimit
+    std::int64_t limit = kErrorBodyLimit;  ///< of a wanted body
+    std::function<Status(const http::Response&)> head;  ///< of a wanted answer; may be empty
+    std::function<Status(std::string_view)> sink;       ///< gets a wanted body instead of Reply::body; may be empty
+  };
+  /// One exchange.
+  [[nodiscard]] Attempt<Reply> fetch(const http::Request& request, const Reading& reading, const Cancel& cancel) const;
+
+  [[nodiscard]] std::expected<bool, http::Failure> speaks_tls(const http::Url& url, const Cancel& cancel) const {
+    return http_.speaks_tls(url, cancel);
+  }
+
+  /// Trust and client certificate for `name` ("host" or "host:port") out of certs.d, read once; an empty one when no
+  /// directory of that name exists. docker's rules: *.crt are roots, NAME.cert with NAME.key is who we are.
+  [[nodiscard]] Result<http::Tls> tls_for(const std::string& name) const;
+
+ private:
+  http::Client http_;
+  std::vector<std::string> directories_;
+  RetryPolicy policy_;
+  mutable Synced<std::map<std::string, http::Tls>> known_;
+};
+
+/// The setback for a transfer that failed; `what` as in setback_of_status().
+[[nodiscard]] Setback setback_of_failure(const http::Failure& failure, std::string_view what);
+
+/// Who was asked, for texts.
+struct Asked {
+  std::string host;   ///< who answered: "127.0.0.1:5000", "the token server https://…"
+  std::string login;  ///< the name for `slipway login`; empty: no credentials of ours have a say there
+  std::string user;   ///< whose credentials were shown; empty: nobody's
+};
+
+/// The setback for an answer nobody wants: `what` is a noun phrase ("the manifest of team/app:1").
+[[nodiscard]] Setback setback_of_status(const Reply& reply, std::string_view what, const Asked& asked);
+
+/// The text of a registry's (or token server's) JSON error body, made printable and short; empty when it has none.
+[[nodiscard]] std::string message_of(std::string_view body);
+
+}  // namespace slipway::registry
