@@ -1,0 +1,125 @@
+#include "network/supply.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/text.hpp"
+
+namespace slipway::network {
+namespace {
+
+constexpr std::size_t kMakers = 2;  // threads: one namespace takes some 45 ms, most of it waiting
+constexpr std::size_t kDepth = 4;   // at most so many wait for use
+constexpr int kMaxFailures = 2;
+
+}  // namespace
+
+struct Supply::State {
+  explicit State(Connect c, HelperDescriptors d) : connect(std::move(c)), descriptors(d) {}
+
+  Connect connect;
+  HelperDescriptors descriptors;
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::jthread> makers;
+  std::deque<Uplink> ready;
+  std::optional<Machine> machine;
+  std::vector<HelperCommand> commands;
+  std::string note;  // set: there will be no uplink
+  std::size_t in_making = 0;
+  std::size_t taken = 0;
+  int failures = 0;  // in a row
+  bool stopping = false;
+
+  /// One for the first step; more once there are many.
+  [[nodiscard]] std::size_t wanted() const { return std::min(kDepth, taken + 1); }
+
+  void make_all() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      changed.wait(lock, [&] { return stopping || !note.empty() || ready.size() + in_making < wanted(); });
+      if (stopping || !note.empty()) return;
+      ++in_making;
+      HelperCommand command = commands.front();
+      lock.unlock();
+      command.barred = barred_prefixes();  // each time: addresses may have come
+      Result<Uplink> made = connect(command);
+      lock.lock();
+      --in_making;
+      if (made) {
+        failures = 0;
+        ready.push_back(*std::move(made));
+      } else if (commands.front().argv == command.argv && ++failures >= kMaxFailures) {
+        failures = 0;
+        if (commands.size() > 1)
+          commands.erase(commands.begin());  // the next helper
+        else
+          note = "no network in steps: " + made.error().message();
+      }
+      changed.notify_all();
+    }
+  }
+
+  /// With the lock held.
+  void start() {
+    if (!makers.empty() || !note.empty()) return;
+    machine = look_at_machine();
+    std::string reason;
+    commands = helper_commands(*machine, descriptors, reason);
+    if (commands.empty()) {
+      note = "no network in steps: " + reason;
+      return;
+    }
+    for (std::size_t i = 0; i < kMakers; ++i) makers.emplace_back([this] { make_all(); });
+  }
+};
+
+Supply::Supply(Connect connect, const HelperDescriptors& descriptors)
+    : state_(std::make_unique<State>(std::move(connect), descriptors)) {}
+
+Supply::~Supply() {
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->changed.notify_all();
+  state_->makers.clear();  // joins
+}
+
+void Supply::warm() {
+  const std::scoped_lock lock(state_->mutex);
+  state_->start();
+}
+
+Result<std::optional<Uplink>> Supply::take(const Cancel& cancel) {
+  std::unique_lock lock(state_->mutex);
+  state_->start();
+  ++state_->taken;
+  state_->changed.notify_all();
+  while (state_->ready.empty() && state_->note.empty()) {
+    TRY(cancel.check());
+    // Woken by the makers; the time is only how often a cancellation is looked for.
+    state_->changed.wait_for(lock, std::chrono::milliseconds(50));
+  }
+  if (state_->ready.empty()) return std::nullopt;
+  Uplink uplink = std::move(state_->ready.front());
+  state_->ready.pop_front();
+  state_->changed.notify_all();
+  return uplink;
+}
+
+std::string Supply::note() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->note;
+}
+
+std::string Supply::resolv_conf() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->machine ? state_->machine->resolver.text() : look_at_machine().resolver.text();
+}
+
+}  // namespace slipway::network

@@ -1,0 +1,56 @@
+// Network namespaces for build steps: fresh, never used twice, connected to the outside by a helper program, and made
+// ahead of need. The door of this folder.
+//
+//   Supply supply(connect);                       // connect: what only the sandbox can do, it owns the user namespace
+//   supply.warm();                                // makes the first in the background
+//   auto uplink = TRY(supply.take(cancel));       // one of one's own, or nothing: supply.note() says why
+//
+// Default deny: from inside, only addresses outside of this machine can be reached. Host loopback is not mapped, no
+// port is forwarded either way, and the machine's own addresses and link-local ones (169.254.0.0/16, fe80::/10) are
+// barred by routes that a step, without CAP_NET_ADMIN, can not change.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "network/helper.hpp"
+#include "sys/fd.hpp"
+
+namespace slipway::network {
+
+/// A connected namespace; its helper ends when `keeper` dies.
+struct Uplink {
+  sys::Fd space;
+  std::shared_ptr<void> keeper;
+};
+
+/// Makes a namespace and starts the helper for it; blocks until that is ready or its deadline passed.
+using Connect = std::function<Result<Uplink>(const HelperCommand& command)>;
+
+class Supply {
+ public:
+  /// `descriptors`: the numbers under which `connect` gives the helper what it needs.
+  Supply(Connect connect, const HelperDescriptors& descriptors);
+  ~Supply();  ///< ends the helpers of all that were not taken
+  Supply(const Supply&) = delete;
+  Supply& operator=(const Supply&) = delete;
+
+  /// Starts making namespaces in the background; returns at once. Later calls do nothing.
+  void warm();
+  /// A namespace of one's own, connected; nothing when this machine has no uplink or no helper (note() says why).
+  [[nodiscard]] Result<std::optional<Uplink>> take(const Cancel& cancel);
+  /// One line when steps have loopback only; empty otherwise. Known after the first take().
+  [[nodiscard]] std::string note() const;
+  /// What a connected step's /etc/resolv.conf holds.
+  [[nodiscard]] std::string resolv_conf() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace slipway::network

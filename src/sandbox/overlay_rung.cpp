@@ -1,0 +1,197 @@
+#include "sandbox/overlay_rung.hpp"
+
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/text.hpp"
+#include "sandbox/id_range.hpp"
+#include "sandbox/program.hpp"
+#include "sandbox/step_orders.hpp"
+#include "sandbox/step_run.hpp"
+#include "sys/file.hpp"
+#include "sys/lock.hpp"
+
+namespace slipway::sandbox {
+namespace {
+
+constexpr int kJobMs = 10'000;  // a namespace or a probe takes a millisecond or two
+constexpr std::int64_t kSmallFile = 1 << 20;
+constexpr std::uint32_t kIds = 65536;
+
+std::string text_of(const std::string& path) { return sys::read_file(path, kSmallFile).value_or(std::string()); }
+
+Error with_knob(Error error) {
+  switch (error.sys_errno()) {
+    case EPERM:
+    case EACCES:
+      return std::move(error).with_hint(
+          "this job's seccomp or AppArmor profile, or missing CAP_SYS_ADMIN, refuses it: `slipway doctor` tries each "
+          "ability and names the knob");
+    case ENOSPC:
+      return std::move(error).with_hint("raise user.max_user_namespaces and its siblings (sysctl user)");
+    case EINVAL:
+      return std::move(error).with_hint("the kernel or this file system lacks it: `slipway doctor` tries each ability");
+    default:
+      return error;
+  }
+}
+
+/// 0755 whatever the umask is.
+Status make_directory(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) < 0 || chmod(path.c_str(), 0755) < 0)
+    return fail_errno("cannot make the directory {}", printable(path));
+  return {};
+}
+
+/// Directories of one run beside its upper directory, removed with what is in them.
+class ScratchDirectories {
+ public:
+  static Result<ScratchDirectories> make(const Scratch& scratch) {
+    ScratchDirectories out;
+    for (const auto& name : scratch.directories) {
+      const std::string path = scratch.draft + "/" + name;
+      TRY(make_directory(path));
+      out.paths_.push_back(path);
+    }
+    return out;
+  }
+  ScratchDirectories() = default;
+  ScratchDirectories(ScratchDirectories&&) = default;
+  ScratchDirectories& operator=(ScratchDirectories&&) = delete;
+  ~ScratchDirectories() {
+    for (const auto& path : paths_) (void)sys::remove_tree(AT_FDCWD, path);
+  }
+
+ private:
+  std::vector<std::string> paths_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<OverlayRung>> OverlayRung::make(const std::string& root) {
+  std::unique_ptr<OverlayRung> rung(new OverlayRung);
+  rung->root_ = root;
+  rung->program_ = TRY(make_program());
+  TRY(rung->make_user_namespace());
+  TRY(rung->make_stub_layer());
+  TRY(rung->prove());
+  struct statfs info{};
+  rung->cgroup_mount_ = statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
+  rung->pids_ = find_pids_parent();
+  rung->networks_ = std::make_unique<network::Supply>(
+      [self = rung.get()](const network::HelperCommand& command) { return self->connect(command); },
+      network::HelperDescriptors{init::kUserNamespaceFd, init::kNetworkNamespaceFd, init::kReadyFd});
+  return rung;
+}
+
+Status OverlayRung::make_user_namespace() {
+  const auto outer_uids = TRY(parse_id_map(text_of("/proc/self/uid_map")));
+  const auto outer_gids = TRY(parse_id_map(text_of("/proc/self/gid_map")));
+  id_mapped_ = is_initial(outer_uids);
+  if (id_mapped_) {
+    // Container ids never are the machine's own: root of a step is nobody here.
+    uid_map_ = {{0, rootful_base(text_of("/etc/subuid")), kIds}};
+    gid_map_ = {{0, rootful_base(text_of("/etc/subgid")), kIds}};
+  } else {
+    uid_map_ = identity(outer_uids);
+    gid_map_ = identity(outer_gids);
+  }
+  Orders orders;
+  orders.job = init::Job::kUserNamespace;
+  orders.uid_map = uid_map_;
+  orders.gid_map = gid_map_;
+  Result<Answer> answer = ask_init(program_.get(), orders, {}, kJobMs);
+  if (!answer) return std::unexpected(with_knob(std::move(answer).error()));
+  user_namespace_ = std::move(answer->descriptor);
+  if (!user_namespace_) return fail(Code::kInternal, "slipway-init gave no user namespace");
+  return {};
+}
+
+Status OverlayRung::make_stub_layer() {
+  TRY(sys::make_directories(root_ + "/work", 0700));
+  own_ = TRY(sys::TempDir::make(root_ + "/work", "sandbox-"));
+  // Looks like a lease that lives, so that a garbage collection beside us leaves it alone, and takes it after a crash.
+  lock_ = TRY(sys::FileLock::try_lock(own_->path() + "/lock", sys::LockKind::kExclusive));
+  for (const auto* name : {"stub", "stub/dev", "stub/proc", "stub/sys", "stub/etc", "fs", "work"})
+    TRY(make_directory(own_->path() + "/" + name));
+  for (const auto* name : {"stub/etc/hosts", "stub/etc/resolv.conf"}) {
+    const sys::Fd file = TRY(sys::open(own_->path() + "/" + name, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    if (fchmod(file.get(), 0644) < 0) return fail_errno("cannot set the mode of {}", name);
+  }
+  return {};
+}
+
+Status OverlayRung::prove() {
+  Orders orders;
+  orders.job = init::Job::kProbe;
+  orders.bases = {{own_->path(), id_mapped_}};
+  orders.lowers = {{0, "stub"}};
+  orders.upper = {0, "fs"};
+  orders.work = {0, "work"};
+  orders.hostname = "probe";
+  orders.shm_bytes = 1 << 16;
+  Result<Answer> answer = ask_init(program_.get(), orders, {.user_namespace = user_namespace_.get()}, kJobMs);
+  if (!answer) return std::unexpected(with_knob(std::move(answer).error()));
+  if (answer->kind != init::AnswerKind::kDone) return fail(Code::kInternal, "slipway-init gave an answer that is none");
+  return {};
+}
+
+Result<network::Uplink> OverlayRung::connect(const network::HelperCommand& command) const {
+  Orders orders;
+  orders.job = init::Job::kUplink;
+  orders.argv = command.argv;
+  orders.ready_ms = static_cast<std::uint32_t>(command.ready_ms);
+  for (const auto& prefix : command.barred) {
+    init::Barred barred;
+    barred.family = static_cast<std::uint32_t>(prefix.family);
+    std::ranges::copy(prefix.address, barred.address);
+    barred.prefix = prefix.length;
+    orders.barred.push_back(barred);
+  }
+  auto process = std::make_shared<InitProcess>(
+      TRY(InitProcess::start(program_.get(), orders, {.user_namespace = user_namespace_.get()})));
+  Answer answer = TRY(process->await_answer(command.ready_ms + kJobMs));
+  return network::Uplink{std::move(answer.descriptor), std::move(process)};
+}
+
+std::string OverlayRung::description() const {
+  std::string ids;
+  for (const auto& map : uid_map_) {
+    if (!ids.empty()) ids += ", ";
+    ids +=
+        map.count == 1 ? fmt::format("{}", map.inside) : fmt::format("{}..{}", map.inside, map.inside + map.count - 1);
+    if (map.inside != map.outside) ids += fmt::format(" → {}", map.outside);
+  }
+  return fmt::format("overlay (user namespace {}{})", ids, id_mapped_ ? ", id-mapped layers" : "");
+}
+
+Result<sys::ExitStatus> OverlayRung::run(const Spec& spec, const Output& output, const Cancel& cancel) {
+  Surroundings around;
+  around.store_root = root_;
+  around.stub_layer = own_->path() + "/stub";
+  around.id_mapped = id_mapped_;
+  around.uid_map = uid_map_;
+  around.gid_map = gid_map_;
+  around.cgroup_mount = cgroup_mount_;
+  around.resolv_conf = spec.network == NetworkMode::kHost ? text_of("/etc/resolv.conf") : networks_->resolv_conf();
+  StepPlan plan = TRY(plan_step(spec, around));
+  const ScratchDirectories scratch = TRY(ScratchDirectories::make(plan.scratch));
+  std::optional<PidsGroup> pids;
+  if (!pids_.directory.empty()) {
+    pids = TRY(PidsGroup::make(pids_));
+    plan.orders.cgroup_procs = pids->procs();
+  }
+  std::optional<network::Uplink> uplink;
+  if (spec.network == NetworkMode::kDefault) {
+    uplink = TRY(networks_->take(cancel));
+    if (uplink) plan.orders.network = init::Network::kJoin;
+  }
+  return run_step(program_.get(), plan.orders, user_namespace_.get(), uplink ? uplink->space.get() : -1, output,
+                  cancel);
+}
+
+}  // namespace slipway::sandbox

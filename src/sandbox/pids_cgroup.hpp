@@ -1,0 +1,46 @@
+// The pids limit of a step: one control group per run, where we may make one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+
+namespace slipway::sandbox {
+
+/// Where groups for steps can be made, or why not.
+struct PidsParent {
+  std::string directory;  ///< empty: not available
+  std::string reason;     ///< when not available: one clause
+  std::int64_t limit = 0;
+};
+
+/// The directory of this process's own pids group. `cgroup` is the text of /proc/self/cgroup, `mountinfo` of
+/// /proc/self/mountinfo; both versions of cgroups. Empty when no hierarchy with that controller is mounted.
+[[nodiscard]] std::string own_pids_directory(std::string_view cgroup, std::string_view mountinfo);
+
+/// Finds out by making a group and setting its limit.
+[[nodiscard]] PidsParent find_pids_parent();
+/// The same below a given directory (tests give one of their own).
+[[nodiscard]] PidsParent probe_pids_parent(const std::string& directory);
+
+/// A group with the limit set; removed when the object dies, once its processes are dead.
+class [[nodiscard]] PidsGroup {
+ public:
+  static Result<PidsGroup> make(const PidsParent& parent);
+  PidsGroup(PidsGroup&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
+  PidsGroup& operator=(PidsGroup&& other) noexcept {
+    std::swap(directory_, other.directory_);
+    return *this;
+  }
+  ~PidsGroup();
+  [[nodiscard]] std::string procs() const { return directory_ + "/cgroup.procs"; }
+
+ private:
+  explicit PidsGroup(std::string directory) : directory_(std::move(directory)) {}
+  std::string directory_;
+};
+
+}  // namespace slipway::sandbox

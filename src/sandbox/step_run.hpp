@@ -1,0 +1,13 @@
+// One running step: its output passed on as it comes, its end awaited, cancelled within a second.
+#pragma once
+
+#include "sandbox/init_process.hpp"
+#include "sandbox/sandbox.hpp"
+
+namespace slipway::sandbox {
+
+/// Starts init with `orders` and stays until every process of the step is dead.
+[[nodiscard]] Result<sys::ExitStatus> run_step(int program, Orders& orders, int user_namespace, int network_namespace,
+                                               const Output& output, const Cancel& cancel);
+
+}  // namespace slipway::sandbox
