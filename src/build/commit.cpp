@@ -1,0 +1,78 @@
+#include "build/commit.hpp"
+
+#include "layer/codec.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+namespace {
+
+/// A blob that is written to disk only when it is not small: most steps change little, and their blobs are often here
+/// already.
+class LayerSink {
+ public:
+  explicit LayerSink(const Workshop& shop) : shop_(shop) {}
+  Status write(std::string_view bytes) {
+    if (!writer_ && small_.size() + bytes.size() <= kSmall) {
+      small_ += bytes;
+      return {};
+    }
+    if (!writer_) {
+      writer_ = TRY(shop_.store.write_blob(shop_.lease));
+      TRY(writer_->write(small_));
+    }
+    return writer_->write(bytes);
+  }
+  Result<store::Blob> commit() {
+    if (writer_) return writer_->commit({});
+    const oci::Digest digest = oci::Digest::of(small_);
+    if (const auto here = TRY(shop_.store.acquire_blob(shop_.lease, digest))) return *here;
+    return shop_.store.put_blob(shop_.lease, small_);
+  }
+
+ private:
+  static constexpr std::size_t kSmall = 64 * 1024;
+  const Workshop& shop_;
+  std::string small_;
+  std::optional<store::BlobWriter> writer_;
+};
+
+}  // namespace
+
+Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions& options, const Cancel& cancel) {
+  const Layer& top = *stack.layers().back();
+  const Stack below(std::vector(stack.layers().begin(), stack.layers().end() - 1));
+  std::vector<sys::Fd> held;
+  std::vector<int> lowers;
+  for (const auto& directory : TRY(below.lowers(shop, 0, cancel))) {
+    held.push_back(TRY(sys::open(directory, O_RDONLY | O_DIRECTORY)));
+    lowers.push_back(held.back().get());
+  }
+  const sys::Fd upper = TRY(sys::open(*top.directory(), O_RDONLY | O_DIRECTORY));
+
+  LayerSink sink(shop);
+  const auto encoder =
+      layer::encoder(oci::Compression::kGzip, [&](std::string_view bytes) { return sink.write(bytes); });
+  const layer::Written written =
+      TRY(context(layer::write_changes(
+                      upper.get(), lowers, [&](std::string_view bytes) { return encoder->write(bytes); },
+                      {.clamp_mtime = options.clamp_mtime}, cancel),
+                  "while writing the layer"));
+  TRY(encoder->finish());
+  const store::Blob blob = TRY(sink.commit());
+  TRY(shop.store.note_layer({.diff = written.diff_id,
+                             .blob = blob,
+                             .compression = oci::Compression::kGzip,
+                             .plain_bytes = written.plain_bytes}));
+
+  const auto parent = below.chain();
+  const LayerFacts facts{
+      .diff = written.diff_id,
+      .chain = parent ? parent->next(written.diff_id) : oci::ChainId::first(written.diff_id),
+      .blob = {.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = blob.digest, .size = blob.size},
+      .plain_bytes = written.plain_bytes,
+      .created = top.created(),
+      .empty = written.entries == 0};
+  return stack.layers().back()->commit(facts, parent);
+}
+
+}  // namespace slipway::build

@@ -1,0 +1,330 @@
+#include "build/copy.hpp"
+
+#include <sys/sendfile.h>
+#include <sys/xattr.h>
+
+#include "base/text.hpp"
+#include "build/tree_sum.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+namespace {
+
+constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+
+Owner owner_for(const struct stat& info, const CopyOptions& options) {
+  if (options.owner) return *options.owner;
+  if (options.from_stage) return {info.st_uid, info.st_gid};
+  return {};
+}
+
+mode_t mode_for(const struct stat& info, const CopyOptions& options) {
+  return options.mode ? options.mode->apply(info.st_mode) : info.st_mode & 07777;
+}
+
+Status copy_xattrs(int from, int to, const std::string& name, bool from_stage) {
+  for (const auto& key : TRY(sys::list_xattrs(from, name))) {
+    if (!keeps_xattr(key, from_stage)) continue;
+    const auto value = TRY(sys::get_xattr(from, key, name));
+    if (value) TRY(sys::set_xattr(to, key, *value, name));
+  }
+  return {};
+}
+
+/// Owner before mode: chown clears set-id bits.
+Status dress(int fd, const Owner& owner, mode_t mode, const std::string& name) {
+  if (::fchown(fd, owner.uid, owner.gid) < 0)
+    return fail_errno("cannot set the owner of {} to {}:{}", quoted(name), owner.uid, owner.gid);
+  if (::fchmod(fd, mode) < 0) return fail_errno("cannot set the mode of {}", quoted(name));
+  return {};
+}
+
+Status set_times(int fd, const struct stat& info, const std::string& name) {
+  const timespec times[2] = {info.st_mtim, info.st_mtim};
+  if (::futimens(fd, times) < 0) return fail_errno("cannot set the times of {}", quoted(name));
+  return {};
+}
+
+/// A directory of the lowers appears in upper as overlay's copy-up would make it.
+Status copy_up(const layer::MergedDir& lower, int upper, const std::string& name) {
+  struct stat info{};
+  if (::fstat(lower.top(), &info) < 0) return fail_errno("cannot stat {}", quoted(name));
+  TRY(dress(upper, {info.st_uid, info.st_gid}, info.st_mode & 07777, name));
+  TRY(copy_xattrs(lower.top(), upper, name, true));
+  return set_times(upper, info, name);
+}
+
+/// Bytes from one file to another; holes stay holes. The kernel copies where it can (reflinks on file systems that have
+/// them).
+Status copy_bytes(int from, int to, std::int64_t size, const std::string& name, const Cancel& cancel) {
+  std::int64_t at = 0;
+  bool in_kernel = true;
+  std::string buffer;
+  while (at < size) {
+    TRY(cancel.check());
+    off_t data = ::lseek(from, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // only a hole is left
+    if (data < 0) data = at;                // the file system knows no holes
+    const off_t hole = ::lseek(from, data, SEEK_HOLE);
+    const std::int64_t end = hole < 0 ? size : std::min<std::int64_t>(hole, size);
+    for (at = data; at < end;) {
+      TRY(cancel.check());
+      const auto chunk = static_cast<std::size_t>(std::min<std::int64_t>(end - at, 8 << 20));
+      if (in_kernel) {
+        off_t in = at, out = at;
+        const ssize_t moved = ::copy_file_range(from, &in, to, &out, chunk, 0);
+        if (moved > 0) {
+          at += moved;
+          continue;
+        }
+        if (moved < 0 && errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+          return fail_errno("cannot copy {}", quoted(name));
+        in_kernel = false;
+      }
+      buffer.resize(std::min<std::size_t>(chunk, 1 << 20));
+      const std::size_t got = TRY(sys::read_some_at(from, buffer.data(), buffer.size(), at));
+      if (got == 0) return fail(Code::kAborted, "{} became shorter while it was copied", quoted(name));
+      TRY(context(sys::write_all_at(to, {buffer.data(), got}, at), "while copying {}", quoted(name)));
+      at += static_cast<std::int64_t>(got);
+    }
+  }
+  if (::ftruncate(to, size) < 0) return fail_errno("cannot set the size of {}", quoted(name));
+  return {};
+}
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+}  // namespace
+
+Result<Destination> Destination::open(const std::string& upper, const std::vector<std::string>& lowers) {
+  sys::Fd root = TRY(sys::open(upper, O_RDONLY | O_DIRECTORY));
+  if (!lowers.empty()) TRY(copy_up(TRY(layer::MergedDir::open_paths({lowers.front()})), root.get(), "/"));
+  return Destination(std::move(root), lowers);
+}
+
+Result<Tree> Destination::view() const {
+  std::vector<sys::Fd> held;
+  std::vector<int> layers{root_.get()};
+  for (const auto& lower : lowers_) {
+    held.push_back(TRY(sys::open(lower, O_RDONLY | O_DIRECTORY)));
+    layers.push_back(held.back().get());
+  }
+  return Tree(TRY(layer::MergedDir::open(layers)), std::nullopt);
+}
+
+Result<Destination::Dir> Destination::top() const {
+  Dir dir{TRY(sys::open_at(root_.get(), ".", O_RDONLY | O_DIRECTORY)), std::nullopt, ""};
+  if (!lowers_.empty()) dir.lower = TRY(layer::MergedDir::open_paths(lowers_));
+  return dir;
+}
+
+Result<std::optional<struct stat>> Destination::existing(const Dir& dir, const std::string& name) const {
+  if (auto info = TRY(sys::lstat_at(dir.fd.get(), name))) return info;
+  if (!dir.lower) return std::nullopt;
+  const auto found = TRY(dir.lower->find(name));
+  return found ? std::optional(found->info) : std::nullopt;
+}
+
+Result<Destination::Dir> Destination::enter(const Dir& parent, const std::string& name, const Owner& owner,
+                                            bool* fresh) const {
+  Dir dir;
+  dir.path = join_path(parent.path, name);
+  if (parent.lower) {
+    const auto found = TRY(parent.lower->find(name));
+    if (found && S_ISDIR(found->info.st_mode)) dir.lower = TRY(parent.lower->enter(name));
+  }
+  const auto there = TRY(existing(parent, name));
+  if (there && !S_ISDIR(there->st_mode))
+    return fail(Code::kInvalidArgument, "cannot copy to non-directory: /{}", printable(dir.path));
+  *fresh = !there;
+  const bool in_upper = TRY(sys::lstat_at(parent.fd.get(), name)).has_value();
+  if (!in_upper && ::mkdirat(parent.fd.get(), name.c_str(), 0700) < 0)
+    return fail_errno("cannot make the directory {}", quoted("/" + dir.path));
+  dir.fd = TRY(sys::open_at(parent.fd.get(), name, kDirectory));
+  if (in_upper) return dir;
+  if (there)
+    TRY(copy_up(*dir.lower, dir.fd.get(), dir.path));
+  else
+    TRY(dress(dir.fd.get(), owner, 0755, dir.path));
+  return dir;
+}
+
+Result<Destination::Dir> Destination::ensure(const std::string& path, const Owner& owner, bool* fresh) const {
+  Dir dir = TRY(top());
+  *fresh = false;
+  if (path.empty()) return dir;
+  for (const auto part : split(path, '/')) dir = TRY(enter(dir, std::string(part), owner, fresh));
+  return dir;
+}
+
+Status Destination::clear(const Dir& dir, const std::string& name) const {
+  const auto there = TRY(existing(dir, name));
+  if (!there) return {};
+  if (S_ISDIR(there->st_mode))
+    return fail(Code::kInvalidArgument, "cannot replace the directory /{} with a file",
+                printable(join_path(dir.path, name)));
+  return sys::unlink_at(dir.fd.get(), name);
+}
+
+Status Destination::make_directory(const std::string& target, const Owner& owner) {
+  const Tree::Resolved at = TRY(TRY(view()).resolve(target, FollowLast::kYes));
+  if (at.found && S_ISDIR(at.found->info.st_mode)) return {};
+  if (at.found) return fail(Code::kInvalidArgument, "cannot make the directory {}: a file is there", quoted(target));
+  bool fresh = false;
+  (void)TRY(ensure(at.path, owner, &fresh));
+  return {};
+}
+
+Status Destination::copy(const Tree& source, const std::vector<std::string>& paths, const std::string& target,
+                         const CopyOptions& options, const Cancel& cancel) {
+  links_.clear();
+  const Owner owner = options.owner.value_or(Owner{});
+  for (const auto& path : paths) {
+    const Tree::Resolved from = TRY(source.resolve(path, FollowLast::kYes));
+    if (!from.found) return fail(Code::kNotFound, "{}: not found", quoted("/" + path));
+    // Anew for each source: the one before may have made what this one lands in.
+    const Tree::Resolved at = TRY(TRY(view()).resolve(target, FollowLast::kYes));
+    const bool into_directory = target.ends_with('/') || (at.found && S_ISDIR(at.found->info.st_mode));
+    if (S_ISDIR(from.found->info.st_mode)) {
+      bool fresh = false;
+      const Dir top = TRY(ensure(at.path, owner, &fresh));
+      // The top directory's own metadata is not copied; octal --chmod applies to it as well (measured).
+      if (options.mode && options.mode->octal() && ::fchmod(top.fd.get(), options.mode->apply(S_IFDIR)) < 0)
+        return fail_errno("cannot set the mode of {}", quoted(target));
+      TRY(copy_contents(source, TRY(source.open_directory(from)), at.path, options, cancel));
+      continue;
+    }
+    const std::string name = into_directory ? path.substr(path.rfind('/') + 1) : at.path.substr(at.path.rfind('/') + 1);
+    if (name.empty()) return fail(Code::kInvalidArgument, "cannot copy {} over the root directory", quoted("/" + path));
+    bool fresh = false;
+    const Dir into = TRY(ensure(into_directory ? at.path : directory_of(at.path), owner, &fresh));
+    if (into_directory && options.mode && options.mode->octal() && fresh &&
+        ::fchmod(into.fd.get(), options.mode->apply(S_IFDIR)) < 0)
+      return fail_errno("cannot set the mode of {}", quoted(target));
+    TRY(copy_entry(from.parent->dir, from.name(), *from.found, into, name, options, cancel));
+  }
+  return {};
+}
+
+Status Destination::copy_inline(const std::vector<InlineFile>& files, const std::string& target,
+                                const CopyOptions& options) {
+  const Owner owner = options.owner.value_or(Owner{});
+  for (const auto& file : files) {
+    const Tree::Resolved at = TRY(TRY(view()).resolve(target, FollowLast::kYes));
+    const bool into_directory = target.ends_with('/') || (at.found && S_ISDIR(at.found->info.st_mode));
+    const std::string name = into_directory ? file.name : at.path.substr(at.path.rfind('/') + 1);
+    bool fresh = false;
+    const Dir into = TRY(ensure(into_directory ? at.path : directory_of(at.path), owner, &fresh));
+    TRY(clear(into, name));
+    const sys::Fd to = TRY(sys::open_at(into.fd.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    TRY(context(sys::write_all(to.get(), file.content), "while writing {}", quoted(name)));
+    struct stat info{};
+    info.st_mode = S_IFREG | 0644;
+    info.st_mtim = options.created;
+    TRY(dress(to.get(), owner, mode_for(info, options), name));
+    TRY(set_times(to.get(), info, name));
+  }
+  return {};
+}
+
+Status Destination::copy_contents(const Tree& source, const Tree::Directory& from, const std::string& to,
+                                  const CopyOptions& options, const Cancel& cancel) {
+  struct Frame {
+    Tree::Directory from;
+    std::vector<layer::MergedDir::Child> children;
+    Dir to;
+    std::size_t next = 0;
+    std::optional<struct stat> times;  // set when all children are in place
+  };
+  const Owner implicit = options.owner.value_or(Owner{});
+  std::vector<Frame> stack;
+  bool fresh = false;
+  stack.push_back({from, TRY(source.list(from)), TRY(ensure(to, implicit, &fresh)), 0, std::nullopt});
+  while (!stack.empty()) {
+    Frame& frame = stack.back();
+    if (frame.next == frame.children.size()) {
+      if (frame.times) TRY(set_times(frame.to.fd.get(), *frame.times, frame.to.path));
+      stack.pop_back();
+      continue;
+    }
+    const layer::MergedDir::Child child = frame.children[frame.next++];
+    const struct stat& info = child.found.info;
+    if (!S_ISDIR(info.st_mode)) {
+      TRY(copy_entry(frame.from.dir, child.name, child.found, frame.to, child.name, options, cancel));
+      continue;
+    }
+    Tree::Directory below{TRY(frame.from.dir.enter(child.name)), join_path(frame.from.path, child.name)};
+    Dir into = TRY(enter(frame.to, child.name, implicit, &fresh));
+    TRY(dress(into.fd.get(), owner_for(info, options), mode_for(info, options), into.path));
+    if (options.from_stage) TRY(copy_xattrs(below.dir.top(), into.fd.get(), into.path, true));
+    auto children = TRY(source.list(below));
+    stack.push_back({std::move(below), std::move(children), std::move(into), 0, info});
+  }
+  return {};
+}
+
+Status Destination::copy_entry(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
+                               const Dir& into, const std::string& name, const CopyOptions& options,
+                               const Cancel& cancel) {
+  TRY(cancel.check());
+  const struct stat& info = found.info;
+  if (S_ISSOCK(info.st_mode)) return {};
+  TRY(clear(into, name));
+  if (TRY(link_again(info, into, name))) return {};
+  if (S_ISREG(info.st_mode)) return copy_file(from, from_name, found, into, name, options, cancel);
+
+  const std::string path = join_path(into.path, name);
+  if (S_ISLNK(info.st_mode)) {
+    const std::string target = TRY(from.read_link(from_name, found));
+    if (::symlinkat(target.c_str(), into.fd.get(), name.c_str()) < 0)
+      return fail_errno("cannot make the link {}", quoted("/" + path));
+  } else if (::mknodat(into.fd.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev) < 0) {
+    return fail_errno("cannot copy the special file {}", quoted("/" + path));
+  }
+  const Owner owner = owner_for(info, options);
+  if (::fchownat(into.fd.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return fail_errno("cannot set the owner of {}", quoted("/" + path));
+  if (!S_ISLNK(info.st_mode) && ::fchmodat(into.fd.get(), name.c_str(), mode_for(info, options), 0) < 0)
+    return fail_errno("cannot set the mode of {}", quoted("/" + path));
+  const timespec times[2] = {info.st_mtim, info.st_mtim};
+  if (::utimensat(into.fd.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+    return fail_errno("cannot set the times of {}", quoted("/" + path));
+  return {};
+}
+
+Result<bool> Destination::link_again(const struct stat& info, const Dir& into, const std::string& name) {
+  if (info.st_nlink < 2 || S_ISDIR(info.st_mode)) return false;
+  const std::string path = join_path(into.path, name);
+  const auto [first, fresh] = links_.try_emplace({info.st_dev, info.st_ino}, path);
+  if (fresh || first->second == path) return false;
+  if (::linkat(root_.get(), first->second.c_str(), into.fd.get(), name.c_str(), 0) == 0) return true;
+  if (errno != ENOENT && errno != EMLINK) return fail_errno("cannot link {}", quoted("/" + path));
+  first->second = path;  // the first name was overwritten since, or can take no more: this one starts a new group
+  return false;
+}
+
+Status Destination::copy_file(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
+                              const Dir& into, const std::string& name, const CopyOptions& options,
+                              const Cancel& cancel) {
+  const std::string path = "/" + join_path(into.path, name);
+  const sys::Fd source = TRY(from.open_child(from_name, found));
+  const struct stat info = TRY(sys::stat_fd(source.get(), from_name));
+  const auto changed = [&] {
+    return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was copied", quoted(from_name)))
+                               .with_hint("build again when nothing writes to the context"));
+  };
+  if (!S_ISREG(info.st_mode) || info.st_ino != found.info.st_ino) return changed();
+  if (options.sums != nullptr && !options.sums->unchanged(info)) return changed();
+  const sys::Fd to = TRY(sys::open_at(into.fd.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  TRY(copy_bytes(source.get(), to.get(), info.st_size, path, cancel));
+  // Only what the key was made of may land in the layer: look again after the last byte.
+  if (FileIdentity::of(TRY(sys::stat_fd(source.get(), from_name))) != FileIdentity::of(info)) return changed();
+  TRY(dress(to.get(), owner_for(info, options), mode_for(info, options), path));
+  TRY(copy_xattrs(source.get(), to.get(), path, options.from_stage));
+  return set_times(to.get(), info, path);
+}
+
+}  // namespace slipway::build

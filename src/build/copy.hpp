@@ -1,0 +1,84 @@
+// Copy: puts files of a tree into a stage's file system without a mount. COPY, ADD of local files and WORKDIR write
+// through it.
+//
+// The destination is the fresh layer's own tree (`upper`) over the stage's snapshots (`lowers`): names are looked up as
+// overlay would show them, and what has to exist for a new entry (its parent directories) is copied up with its
+// metadata. Nothing is ever written through a link: the destination's path is resolved inside the root first, entries
+// replace what bears their name. Rules measured on BuildKit: spec/dockerfile section 4.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "build/account.hpp"
+#include "build/chmod.hpp"
+#include "build/file_sums.hpp"
+#include "build/tree.hpp"
+
+namespace slipway::build {
+
+/// A file whose bytes stand in the Dockerfile (heredoc).
+struct InlineFile {
+  std::string name, content;
+};
+
+struct CopyOptions {
+  std::optional<Owner> owner;      ///< --chown; else the source's in stages, 0:0 from contexts
+  std::optional<ModeChange> mode;  ///< --chmod
+  bool from_stage = false;
+  FileSums* sums = nullptr;  ///< a context's: a file that is not what its sum was made of any more ends the copy
+  timespec created{};        ///< mtime of inline files
+};
+
+class Destination {
+ public:
+  /// `upper` must be empty or made by this class; its root takes the metadata of the lowers' root.
+  static Result<Destination> open(const std::string& upper, const std::vector<std::string>& lowers);
+
+  /// The merged file system, as it is now.
+  [[nodiscard]] Result<Tree> view() const;
+
+  /// Copies `paths` (of Tree::glob) to `target` ("/dir/" or "/name", absolute). `many`: the instruction named several
+  /// sources or a wildcard, so a target that exists as a directory or ends in "/" is needed to keep more than the last.
+  [[nodiscard]] Status copy(const Tree& source, const std::vector<std::string>& paths, const std::string& target,
+                            const CopyOptions& options, const Cancel& cancel);
+  [[nodiscard]] Status copy_inline(const std::vector<InlineFile>& files, const std::string& target,
+                                   const CopyOptions& options);
+
+  /// mkdir -p; links are followed inside the root. New directories are 0755 and belong to `owner`.
+  [[nodiscard]] Status make_directory(const std::string& target, const Owner& owner);
+
+ private:
+  struct Dir {
+    sys::Fd fd;                             ///< in upper
+    std::optional<layer::MergedDir> lower;  ///< the same directory of the lowers, if they have it
+    std::string path;
+  };
+  Destination(sys::Fd root, std::vector<std::string> lowers) : root_(std::move(root)), lowers_(std::move(lowers)) {}
+
+  [[nodiscard]] Result<Dir> top() const;
+  [[nodiscard]] Result<Dir> enter(const Dir& parent, const std::string& name, const Owner& owner, bool* fresh) const;
+  [[nodiscard]] Result<Dir> ensure(const std::string& path, const Owner& owner, bool* fresh) const;
+  [[nodiscard]] Result<std::optional<struct stat>> existing(const Dir& dir, const std::string& name) const;
+  [[nodiscard]] Status clear(const Dir& dir, const std::string& name) const;
+  [[nodiscard]] Status copy_contents(const Tree& source, const Tree::Directory& from, const std::string& to,
+                                     const CopyOptions& options, const Cancel& cancel);
+  [[nodiscard]] Status copy_entry(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
+                                  const Dir& into, const std::string& name, const CopyOptions& options,
+                                  const Cancel& cancel);
+  [[nodiscard]] Status copy_file(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
+                                 const Dir& into, const std::string& name, const CopyOptions& options,
+                                 const Cancel& cancel);
+  [[nodiscard]] Result<bool> link_again(const struct stat& info, const Dir& into, const std::string& name);
+
+  sys::Fd root_;
+  std::vector<std::string> lowers_;
+  std::map<std::pair<dev_t, ino_t>, std::string> links_;  // of one copy(): source file → path in upper
+};
+
+}  // namespace slipway::build

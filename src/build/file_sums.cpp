@@ -1,0 +1,117 @@
+#include "build/file_sums.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+namespace {
+
+constexpr std::string_view kHeader = "slipway sums 1\n";
+constexpr std::size_t kRow = 5 * 8 + 32;
+constexpr std::int64_t kGranularityNs =
+    1'000'000'000;  // of the coarsest clock that a supported file system stamps with
+
+std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec; }
+
+}  // namespace
+
+FileIdentity FileIdentity::of(const struct stat& info) {
+  return {info.st_dev, info.st_ino, info.st_size, nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+}
+
+Result<oci::Digest> sum_file(int fd, const struct stat& info, const std::string& name, const Cancel& cancel) {
+  oci::Hasher hash;
+  std::array<char, 128 * 1024> buffer;
+  std::int64_t total = 0;
+  while (true) {
+    const std::size_t got =
+        TRY(context(sys::read_some(fd, buffer.data(), buffer.size()), "while reading {}", quoted(name)));
+    if (got == 0) break;
+    total += static_cast<std::int64_t>(got);
+    hash.update({buffer.data(), got});
+    TRY(cancel.check());
+  }
+  const struct stat after = TRY(sys::stat_fd(fd, name));
+  if (total != info.st_size || FileIdentity::of(after) != FileIdentity::of(info))
+    return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was read", quoted(name)))
+                               .with_hint("build again when nothing writes to the context"));
+  const oci::Digest bytes = hash.finish();
+  const auto capability = TRY(sys::get_xattr(fd, "security.capability", name));
+  if (!capability) return bytes;
+  return oci::Digest::of(bytes.text() + " security.capability " + *capability);
+}
+
+Result<std::unique_ptr<FileSums>> FileSums::open(store::Store& store, const std::string& directory) {
+  std::unique_ptr<FileSums> sums(new FileSums(store, directory));
+  const auto stored = TRY(store.recall("file-sums", directory));
+  if (!stored || !stored->starts_with(kHeader) || (stored->size() - kHeader.size()) % kRow != 0) return sums;
+  sums->entries_.reserve((stored->size() - kHeader.size()) / kRow);
+  for (std::size_t at = kHeader.size(); at < stored->size(); at += kRow) {
+    std::array<std::int64_t, 5> facts;
+    std::memcpy(facts.data(), stored->data() + at, sizeof facts);
+    Entry entry;
+    entry.identity = {static_cast<std::uint64_t>(facts[0]), static_cast<std::uint64_t>(facts[1]), facts[2], facts[3],
+                      facts[4]};
+    std::memcpy(entry.raw.data(), stored->data() + at + sizeof facts, entry.raw.size());
+    entry.trusted = true;
+    sums->entries_.emplace(entry.identity.inode, entry);
+  }
+  return sums;
+}
+
+std::optional<oci::Digest> FileSums::known(const struct stat& info) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(info.st_ino);
+  if (found == entries_.end() || found->second.identity != FileIdentity::of(info)) return std::nullopt;
+  if (!found->second.trusted && !found->second.used) return std::nullopt;
+  found->second.used = true;
+  auto digest = oci::Digest::from_raw_sha256({found->second.raw.data(), found->second.raw.size()});
+  return digest ? std::optional(*digest) : std::nullopt;
+}
+
+Result<oci::Digest> FileSums::sum(int fd, const struct stat& info, const std::string& name, const Cancel& cancel) {
+  if (const auto digest = known(info)) return *digest;
+  const Timestamp started = now();
+  const oci::Digest digest = TRY(sum_file(fd, info, name, cancel));
+  Entry entry;
+  entry.identity = FileIdentity::of(info);
+  std::memcpy(entry.raw.data(), digest.raw().data(), entry.raw.size());
+  entry.used = true;
+  entry.trusted = entry.identity.ctime_ns + kGranularityNs < started.seconds * 1'000'000'000 + started.nanoseconds;
+  const std::lock_guard lock(mutex_);
+  entries_[info.st_ino] = entry;
+  changed_ = true;
+  return digest;
+}
+
+bool FileSums::unchanged(const struct stat& info) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(info.st_ino);
+  return found != entries_.end() && found->second.identity == FileIdentity::of(info);
+}
+
+Status FileSums::save() {
+  const std::lock_guard lock(mutex_);
+  if (!changed_) return {};
+  std::size_t used = 0;
+  for (const auto& [inode, entry] : entries_) used += entry.used ? 1 : 0;
+  const bool forget =
+      entries_.size() > 2 * used + 1000;  // other targets of the same context keep their sums for a while
+  std::string out(kHeader);
+  for (const auto& [inode, entry] : entries_) {
+    if (!entry.trusted || (forget && !entry.used)) continue;
+    const std::array<std::int64_t, 5> facts = {static_cast<std::int64_t>(entry.identity.device),
+                                               static_cast<std::int64_t>(entry.identity.inode), entry.identity.size,
+                                               entry.identity.mtime_ns, entry.identity.ctime_ns};
+    out.append(reinterpret_cast<const char*>(facts.data()), sizeof facts);
+    out.append(entry.raw.data(), entry.raw.size());
+  }
+  changed_ = false;
+  return store_.remember("file-sums", key_, out);
+}
+
+}  // namespace slipway::build

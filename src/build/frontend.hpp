@@ -1,0 +1,53 @@
+// The frontend: a parsed Dockerfile becomes a graph of vertices and the config and history of the target. It decides
+// everything and runs nothing; the only I/O is resolving base images (their environment is needed to expand what
+// follows).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "build/build.hpp"
+#include "build/ops.hpp"
+#include "dockerfile/dockerfile.hpp"
+#include "oci/image.hpp"
+#include "solver/solver.hpp"
+
+namespace slipway::build {
+
+/// A line of the image's history; `layer`: it is the next layer of the stack.
+struct PlannedHistory {
+  oci::History entry;
+  bool layer = false;
+};
+
+/// What is to be solved, and what the image will say.
+struct Plan {
+  solver::Graph graph;
+  std::size_t target = 0;
+  std::vector<Place> places;  ///< by vertex; one with an empty name is not shown
+  oci::RunConfig config;
+  std::string author;
+  oci::Platform platform;
+  std::vector<PlannedHistory> history;
+  std::deque<dockerfile::Instruction> triggers;  ///< ONBUILD of base images; places point into it
+};
+
+/// Gives progress ids in order of appearance.
+class VertexIds {
+ public:
+  [[nodiscard]] progress::VertexId next() { return ++last_; }
+
+ private:
+  progress::VertexId last_ = 0;
+};
+
+/// Opens the context when the first COPY needs it; the same object for all.
+using OpenContext = std::function<Result<std::shared_ptr<Context>>()>;
+
+/// `file` outlives the plan. Errors carry line and excerpt.
+[[nodiscard]] Result<Plan> plan(const dockerfile::File& file, const Request& request, const OpContext& context,
+                                const OpenContext& open_context, VertexIds& ids, const Cancel& cancel);
+
+}  // namespace slipway::build

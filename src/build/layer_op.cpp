@@ -1,0 +1,43 @@
+#include "build/layer_op.hpp"
+
+namespace slipway::build {
+
+Timestamp OpContext::created() const { return epoch ? Timestamp{*epoch, 0} : now(); }
+
+Error Place::locate(Error error) const {
+  if (file == nullptr || source == nullptr || error.range() || error.code() == Code::kCancelled) return error;
+  return dockerfile::at(*file, *source, std::move(error));
+}
+
+Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) {
+  const auto work = [&]() -> Result<solver::OutputPtr> {
+    const Stack& base = static_cast<const Stack&>(*inputs[0]);
+    const auto lowers = TRY(base.lowers(context_.shop, place_.id, cancel));
+    store::SnapshotDraft draft = TRY(context_.shop.store.draft_snapshot(context_.shop.lease));
+    TRY(fill(draft, lowers, inputs, cancel));
+    auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
+    TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
+    return stack;
+  };
+  auto output = work();
+  if (!output) return std::unexpected(place_.locate(std::move(output).error()));
+  return output;
+}
+
+Result<std::string> LayerOp::finish(const solver::Output& output, const Cancel&) {
+  return static_cast<const Stack&>(output).encode();
+}
+
+Definition& Definition::add(std::string_view label, std::string_view value) {
+  hash_.update(fmt::format("{}:{}={}:", label.size(), label, value.size()));
+  hash_.update(value);
+  return *this;
+}
+
+Definition& Definition::add(std::string_view label, const std::vector<std::string>& values) {
+  add(label, std::to_string(values.size()));
+  for (const auto& value : values) add(label, value);
+  return *this;
+}
+
+}  // namespace slipway::build

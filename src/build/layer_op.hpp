@@ -1,0 +1,44 @@
+// What copy, workdir and exec have in common: one fresh layer over the first input, committed in the background,
+// recorded with all layers of the result.
+#pragma once
+
+#include "build/commit.hpp"
+#include "build/ops.hpp"
+
+namespace slipway::build {
+
+class LayerOp : public solver::Op {
+ public:
+  LayerOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}
+
+  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) final {
+    return TRY(Stack::decode(value));
+  }
+  Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) final;
+  Result<std::string> finish(const solver::Output& output, const Cancel& cancel) final;
+
+ protected:
+  /// Fills `upper` (a draft's fs) over `lowers`.
+  [[nodiscard]] virtual Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
+                                    const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) = 0;
+  [[nodiscard]] const OpContext& context() const { return context_; }
+  [[nodiscard]] const Place& place() const { return place_; }
+
+ private:
+  const OpContext& context_;
+  Place place_;
+};
+
+/// Digest of labelled fields; no two lists of fields give the same bytes.
+class Definition {
+ public:
+  explicit Definition(std::string_view kind) { add("op", kind); }
+  Definition& add(std::string_view label, std::string_view value);
+  Definition& add(std::string_view label, const std::vector<std::string>& values);
+  [[nodiscard]] solver::Key finish() { return hash_.finish(); }
+
+ private:
+  oci::Hasher hash_;
+};
+
+}  // namespace slipway::build

@@ -1,0 +1,94 @@
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "build/layer_op.hpp"
+
+namespace slipway::build {
+namespace {
+
+constexpr std::string_view kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+bool has(const std::vector<std::string>& environment, std::string_view name) {
+  return std::any_of(environment.begin(), environment.end(), [&](const std::string& entry) {
+    return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
+  });
+}
+
+class ExecOp final : public LayerOp {
+ public:
+  ExecOp(const OpContext& op_context, Place place, ExecSpec spec)
+      : LayerOp(op_context, std::move(place)), spec_(std::move(spec)) {}
+
+  Result<solver::Key> definition(const Cancel&) override {
+    Definition definition("exec");
+    definition.add("argv", spec_.argv)
+        .add("env", spec_.environment)
+        .add("cwd", spec_.working_directory)
+        .add("user", spec_.user);
+    definition.add("network", std::to_string(static_cast<int>(spec_.network)));
+    for (const auto& [name, address] : spec_.extra_hosts) definition.add("host", name).add("address", address);
+    for (const auto& limit : spec_.ulimits)
+      definition.add("ulimit", fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
+    definition.add("shm", std::to_string(spec_.shm_bytes));
+    for (const auto& file : spec_.files) definition.add("file", file.target).add("content", file.content);
+    for (const auto& mount : spec_.tmpfs) definition.add("tmpfs", mount.target).add("size", std::to_string(mount.size));
+    return definition.finish();
+  }
+
+ protected:
+  Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
+              const std::vector<solver::OutputPtr>&, const Cancel& cancel) override {
+    sandbox::Sandbox* box = TRY(context().sandbox());
+    Destination root = TRY(Destination::open(draft.fs(), lowers));
+    TRY(root.make_directory(spec_.working_directory, {}));
+    const Account account = TRY(resolve_user(spec_.user, TRY(root.view())));
+
+    sandbox::Spec run;
+    run.lowers = lowers;
+    run.upper = draft.fs();
+    run.work = draft.work();
+    run.argv = spec_.argv;
+    run.environment = environment(account);
+    run.working_directory = spec_.working_directory;
+    run.uid = account.uid;
+    run.gid = account.gid;
+    run.groups = account.groups;
+    run.network = spec_.network;
+    run.extra_hosts = spec_.extra_hosts;
+    run.ulimits = spec_.ulimits;
+    run.shm_bytes = spec_.shm_bytes;
+    run.files = spec_.files;
+    run.files.insert(run.files.end(), spec_.hidden_files.begin(), spec_.hidden_files.end());
+    run.tmpfs = spec_.tmpfs;
+
+    const auto output = [&](int stream, std::string_view bytes) {
+      context().shop.sink.on(progress::Log{place().id, stream, std::string(bytes)});
+    };
+    const sys::ExitStatus status = TRY(box->run(run, output, cancel));
+    if (status.ok()) return {};
+    TRY(cancel.check());
+    std::string command = join(spec_.argv, " ");
+    return fail(Code::kFailedPrecondition, "process {} did not complete successfully: {}", go_quoted(command),
+                status.signal != 0 ? fmt::format("exit code: {}", 128 + status.signal) : status.text());
+  }
+
+ private:
+  std::vector<std::string> environment(const Account& account) const {
+    std::vector<std::string> out = spec_.environment;
+    if (!has(out, "PATH")) out.insert(out.begin(), std::string(kDefaultPath));
+    if (!has(out, "HOME")) out.push_back("HOME=" + account.home);
+    for (const auto& [name, value] : spec_.hidden_environment)
+      if (!has(out, name)) out.push_back(name + "=" + value);
+    return out;
+  }
+
+  ExecSpec spec_;
+};
+
+}  // namespace
+
+std::shared_ptr<solver::Op> exec_op(const OpContext& context, Place place, ExecSpec spec) {
+  return std::make_shared<ExecOp>(context, std::move(place), std::move(spec));
+}
+
+}  // namespace slipway::build

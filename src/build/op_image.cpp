@@ -1,0 +1,56 @@
+#include "build/ops.hpp"
+
+namespace slipway::build {
+namespace {
+
+class ImageOp final : public solver::Op {
+ public:
+  ImageOp(const OpContext& context, Place place, std::shared_ptr<const image::Resolved> image)
+      : context_(context), place_(std::move(place)), image_(std::move(image)) {}
+
+  Result<solver::Key> definition(const Cancel&) override {
+    const auto& diffs = image_->config.view().diff_ids;
+    std::string text = "image layers";
+    for (const auto& diff : diffs) text += " " + diff.digest.text();
+    return oci::Digest::of(text);
+  }
+  Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
+    return fail(Code::kNotFound, "sources are not recorded");
+  }
+  Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>&, const Cancel&) override {
+    auto stack = stack_of(image_);
+    if (!stack) return std::unexpected(place_.locate(std::move(stack).error()));
+    return *std::move(stack);
+  }
+  Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
+  bool recorded() const override { return false; }
+
+ private:
+  const OpContext& context_;
+  Place place_;
+  std::shared_ptr<const image::Resolved> image_;
+};
+
+class ScratchOp final : public solver::Op {
+ public:
+  Result<solver::Key> definition(const Cancel&) override { return oci::Digest::of("scratch"); }
+  Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
+    return fail(Code::kNotFound, "sources are not recorded");
+  }
+  Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>&, const Cancel&) override {
+    return std::make_shared<Stack>();
+  }
+  Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
+  bool recorded() const override { return false; }
+};
+
+}  // namespace
+
+std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
+                                     std::shared_ptr<const image::Resolved> image) {
+  return std::make_shared<ImageOp>(context, std::move(place), std::move(image));
+}
+
+std::shared_ptr<solver::Op> scratch_op() { return std::make_shared<ScratchOp>(); }
+
+}  // namespace slipway::build

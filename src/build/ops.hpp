@@ -1,0 +1,78 @@
+// Ops: what the vertices of a build do. Values describe them, the solver calls them; each leaves one layer on its first
+// input.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "build/build.hpp"
+#include "build/copy.hpp"
+#include "build/file_sums.hpp"
+#include "build/stack.hpp"
+#include "dockerfile/dockerfile.hpp"
+#include "solver/solver.hpp"
+
+namespace slipway::build {
+
+/// What all ops of one build share; outlives them.
+struct OpContext {
+  const Workshop& shop;
+  const std::function<Result<sandbox::Sandbox*>()>& sandbox;
+  std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH
+  [[nodiscard]] Timestamp created() const;
+};
+
+/// A build context: a tree with remembered sums. Opened when the first COPY needs it.
+struct Context {
+  Tree tree;
+  std::unique_ptr<FileSums> sums;
+};
+
+/// How an op shows itself and where it stands in the Dockerfile.
+struct Place {
+  progress::VertexId id = 0;
+  std::string name;  ///< "[2/5] RUN make"
+  const dockerfile::File* file = nullptr;
+  const dockerfile::Source* source = nullptr;
+  /// The error with line and excerpt, unless it has its own.
+  [[nodiscard]] Error locate(Error error) const;
+};
+
+/// FROM: the layers of an image. Nothing is fetched before a step needs it.
+[[nodiscard]] std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
+                                                   std::shared_ptr<const image::Resolved> image);
+/// FROM scratch.
+[[nodiscard]] std::shared_ptr<solver::Op> scratch_op();
+
+struct CopySpec {
+  std::vector<std::string> sources;  ///< patterns, as written after expansion
+  std::vector<InlineFile> inline_files;
+  std::string target;  ///< absolute; a trailing "/" counts
+  std::string chown, chmod;
+  std::shared_ptr<Context> context;  ///< null: input 1 is the stage copied from
+};
+[[nodiscard]] std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec);
+
+/// WORKDIR: a directory owned by the USER in force.
+[[nodiscard]] std::shared_ptr<solver::Op> workdir_op(const OpContext& context, Place place, std::string path,
+                                                     std::string user);
+
+struct ExecSpec {
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;
+  std::vector<std::pair<std::string, std::string>> hidden_environment;  ///< proxies, CA: not in the key
+  std::string working_directory;
+  std::string user;
+  sandbox::NetworkMode network = sandbox::NetworkMode::kDefault;
+  std::vector<std::pair<std::string, std::string>> extra_hosts;
+  std::vector<sandbox::Ulimit> ulimits;
+  std::int64_t shm_bytes = 0;
+  std::vector<sandbox::FileMount> files;         ///< scripts of heredocs; their content is in the key
+  std::vector<sandbox::FileMount> hidden_files;  ///< the CA bundle: not in the key
+  std::vector<sandbox::TmpfsMount> tmpfs;
+};
+[[nodiscard]] std::shared_ptr<solver::Op> exec_op(const OpContext& context, Place place, ExecSpec spec);
+
+}  // namespace slipway::build

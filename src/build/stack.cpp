@@ -1,0 +1,173 @@
+#include "build/stack.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "oci/canonical_json.hpp"
+#include "oci/json.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+
+Layer::Layer(LayerFacts facts, std::shared_ptr<const image::Resolved> base)
+    : facts_(std::move(facts)),
+      empty_(facts_->empty),
+      base_(std::move(base)),
+      created_(facts_->created.value_or(Timestamp{})) {}
+
+Layer::Layer(store::SnapshotDraft draft, Timestamp created)
+    : directory_(draft.fs()), draft_(std::move(draft)), created_(created) {}
+
+std::optional<std::string> Layer::directory() const {
+  const std::lock_guard lock(mutex_);
+  return directory_;
+}
+
+std::optional<LayerFacts> Layer::facts() const {
+  const std::lock_guard lock(mutex_);
+  return facts_;
+}
+
+void Layer::set_directory(std::string directory, bool empty) const {
+  const std::lock_guard lock(mutex_);
+  directory_ = std::move(directory);
+  empty_ = empty;
+}
+
+bool Layer::empty() const {
+  const std::lock_guard lock(mutex_);
+  return empty_;
+}
+
+Status Layer::commit(const LayerFacts& facts, const std::optional<oci::ChainId>& parent) {
+  const std::lock_guard lock(mutex_);
+  if (!draft_) return fail(Code::kInternal, "a layer was committed twice");
+  const store::Snapshot snapshot = TRY(
+      draft_->commit({.parent = parent, .diff = facts.diff, .empty = facts.empty, .tree_bytes = facts.plain_bytes}));
+  directory_ = snapshot.directory;
+  facts_ = facts;
+  empty_ = facts.empty;
+  return {};
+}
+
+std::shared_ptr<Stack> Stack::with(std::shared_ptr<Layer> top) const {
+  auto layers = layers_;
+  layers.push_back(std::move(top));
+  return std::make_shared<Stack>(std::move(layers));
+}
+
+std::optional<oci::ChainId> Stack::chain() const {
+  if (layers_.empty()) return std::nullopt;
+  const auto facts = layers_.back()->facts();
+  return facts ? std::optional(facts->chain) : std::nullopt;
+}
+
+namespace {
+
+Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& facts,
+                                      const std::optional<oci::ChainId>& parent, const Cancel& cancel) {
+  // One process unpacks, the others find it done.
+  const sys::FileLock lock = TRY(shop.store.lock_key(facts.chain.digest, cancel));
+  if (auto found = TRY(shop.store.acquire_snapshot(shop.lease, facts.chain))) return *std::move(found);
+  const sys::Fd blob = TRY(shop.store.open_blob(facts.blob.digest));
+  store::SnapshotDraft draft = TRY(shop.store.draft_snapshot(shop.lease));
+  const sys::Fd root = TRY(sys::open(draft.fs(), O_RDONLY | O_DIRECTORY));
+  const layer::Source source = [&](char* buffer, std::size_t size) { return sys::read_some(blob.get(), buffer, size); };
+  const layer::Unpacked unpacked = TRY(
+      context(layer::unpack(source, root.get(), {}, cancel), "while unpacking the layer {}", facts.blob.digest.text()));
+  if (unpacked.diff_id != facts.diff)
+    return std::unexpected(
+        Error(Code::kDataLoss, fmt::format("the layer {} unpacks to {}, should be {}", facts.blob.digest.text(),
+                                           unpacked.diff_id.digest.text(), facts.diff.digest.text()))
+            .with_hint("run slipway fsck --repair"));
+  return draft.commit(
+      {.parent = parent, .diff = facts.diff, .empty = unpacked.empty, .tree_bytes = unpacked.tree_bytes});
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::VertexId vertex,
+                                               const Cancel& cancel) const {
+  std::optional<oci::ChainId> parent;
+  for (const auto& layer : layers_) {
+    const auto facts = layer->facts();
+    if (!layer->directory()) {
+      auto snapshot = TRY(shop.store.acquire_snapshot(shop.lease, facts->chain));
+      if (!snapshot && layer->base()) {
+        for (const auto& unpacked : TRY(shop.images.unpack(*layer->base(), shop.sink, vertex, cancel)))
+          if (unpacked.chain == facts->chain) snapshot = unpacked;
+      }
+      if (!snapshot) snapshot = TRY(unpack_stored(shop, *facts, parent, cancel));
+      layer->set_directory(snapshot->directory, snapshot->empty);
+    }
+    if (facts) parent = facts->chain;
+  }
+  std::vector<std::string> directories;
+  for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer)
+    if (!(*layer)->empty()) directories.push_back(*(*layer)->directory());
+  return directories;
+}
+
+std::string Stack::encode() const {
+  oci::JsonWriter json;
+  json.begin_array();
+  for (const auto& layer : layers_) {
+    const LayerFacts facts = *layer->facts();
+    json.begin_object();
+    json.member("diff", facts.diff.digest.text());
+    json.member("blob", facts.blob.digest.text());
+    json.member("size", facts.blob.size);
+    json.member("type", facts.blob.media_type);
+    json.member("plain", facts.plain_bytes);
+    if (facts.created) json.member("created", rfc3339(*facts.created));
+    if (facts.empty) json.member("empty", true);
+    json.end_object();
+  }
+  json.end_array();
+  return json.take();
+}
+
+Result<std::shared_ptr<Stack>> Stack::decode(std::string_view value) {
+  const oci::Json json = TRY(oci::Json::parse(value));
+  std::vector<std::shared_ptr<Layer>> layers;
+  std::optional<oci::ChainId> chain;
+  for (const oci::Json entry : json.children()) {
+    const oci::DiffId diff{TRY(oci::Digest::parse(TRY(entry.need_string("diff"))))};
+    chain = chain ? chain->next(diff) : oci::ChainId::first(diff);
+    LayerFacts facts{.diff = diff,
+                     .chain = *chain,
+                     .blob = {.media_type = std::string(TRY(entry.need_string("type"))),
+                              .digest = TRY(oci::Digest::parse(TRY(entry.need_string("blob")))),
+                              .size = TRY(entry.need_int63("size"))},
+                     .plain_bytes = TRY(entry.need_int63("plain")),
+                     .created = std::nullopt,
+                     .empty = entry.find("empty").has_value()};
+    if (const std::string created = TRY(entry.string("created")); !created.empty())
+      facts.created = TRY(parse_rfc3339(created));
+    layers.push_back(std::make_shared<Layer>(std::move(facts), nullptr));
+  }
+  return std::make_shared<Stack>(std::move(layers));
+}
+
+Result<std::shared_ptr<Stack>> stack_of(std::shared_ptr<const image::Resolved> image) {
+  const auto& diffs = image->config.view().diff_ids;
+  const auto& blobs = image->manifest.layers();
+  if (diffs.size() != blobs.size())
+    return fail(Code::kInvalidArgument, "the image {} has {} layers but {} diff ids", image->reference.familiar(),
+                blobs.size(), diffs.size());
+  std::vector<std::shared_ptr<Layer>> layers;
+  std::optional<oci::ChainId> chain;
+  for (std::size_t i = 0; i < diffs.size(); ++i) {
+    chain = chain ? chain->next(diffs[i]) : oci::ChainId::first(diffs[i]);
+    layers.push_back(std::make_shared<Layer>(LayerFacts{.diff = diffs[i],
+                                                        .chain = *chain,
+                                                        .blob = blobs[i],
+                                                        .plain_bytes = 0,
+                                                        .created = std::nullopt,
+                                                        .empty = false},
+                                             image));
+  }
+  return std::make_shared<Stack>(std::move(layers));
+}
+
+}  // namespace slipway::build

@@ -1,0 +1,93 @@
+// Stack: the file system of a stage as layers, bottom first. What vertices pass to each other.
+//
+// A layer may be in three states: *remote or stored* (its descriptor is known, its snapshot is found or unpacked when a
+// step needs it), *fresh* (a step has just made its tree; its digest is still being computed in the background) and
+// *finished*.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.hpp"
+#include "base/time.hpp"
+#include "image/image.hpp"
+#include "layer/layer.hpp"
+#include "solver/solver.hpp"
+#include "store/store.hpp"
+
+namespace slipway::build {
+
+/// What is known of a layer once its bytes have names.
+struct LayerFacts {
+  oci::DiffId diff;
+  oci::ChainId chain;
+  oci::Descriptor blob;  ///< as it stands in a manifest
+  std::int64_t plain_bytes = 0;
+  std::optional<Timestamp> created;  ///< history's time; none for layers of a base image
+  bool empty = false;
+};
+
+/// One command's hands: passed to everything that touches the store.
+struct Workshop {
+  store::Store& store;
+  const store::Lease& lease;
+  image::Images images;
+  progress::Sink& sink;
+  std::string scope;
+};
+
+class Layer {
+ public:
+  /// Known from a record or a manifest. `base`: the image it came with, to fetch it when its bytes are not here.
+  Layer(LayerFacts facts, std::shared_ptr<const image::Resolved> base);
+  /// Fresh from a step.
+  Layer(store::SnapshotDraft draft, Timestamp created);
+
+  /// The snapshot directory, once known without work: fresh layers and layers used before.
+  [[nodiscard]] std::optional<std::string> directory() const;
+  [[nodiscard]] std::optional<LayerFacts> facts() const;
+  [[nodiscard]] Timestamp created() const { return created_; }
+  [[nodiscard]] const std::shared_ptr<const image::Resolved>& base() const { return base_; }
+  void set_directory(std::string directory, bool empty) const;
+  /// Whether the tree is known to hold nothing: such a layer is left out of mounts.
+  [[nodiscard]] bool empty() const;
+  /// Finishes a fresh layer: names its tree.
+  [[nodiscard]] Status commit(const LayerFacts& facts, const std::optional<oci::ChainId>& parent);
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<LayerFacts> facts_;
+  mutable std::optional<std::string> directory_;
+  mutable bool empty_ = false;
+  std::optional<store::SnapshotDraft> draft_;
+  std::shared_ptr<const image::Resolved> base_;
+  Timestamp created_;
+};
+
+class Stack final : public solver::Output {
+ public:
+  Stack() = default;
+  explicit Stack(std::vector<std::shared_ptr<Layer>> layers) : layers_(std::move(layers)) {}
+  [[nodiscard]] const std::vector<std::shared_ptr<Layer>>& layers() const { return layers_; }
+  [[nodiscard]] std::shared_ptr<Stack> with(std::shared_ptr<Layer> top) const;
+  /// Snapshot directories for a mount, topmost first, empty ones left out; unpacks (and fetches) what is missing.
+  [[nodiscard]] Result<std::vector<std::string>> lowers(const Workshop& shop, progress::VertexId vertex,
+                                                        const Cancel& cancel) const;
+  /// The chain ID of all layers; none for scratch. All layers must be finished.
+  [[nodiscard]] std::optional<oci::ChainId> chain() const;
+
+  /// The text of a record and back: the facts of every layer.
+  [[nodiscard]] std::string encode() const;
+  static Result<std::shared_ptr<Stack>> decode(std::string_view value);
+
+ private:
+  std::vector<std::shared_ptr<Layer>> layers_;
+};
+
+/// The layers of a resolved image as a stack: nothing is fetched.
+[[nodiscard]] Result<std::shared_ptr<Stack>> stack_of(std::shared_ptr<const image::Resolved> image);
+
+}  // namespace slipway::build

@@ -1,0 +1,57 @@
+// One stage's instructions, planned: each changes the config, adds history, and where it makes a layer adds a vertex.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "build/frontend.hpp"
+#include "build/variables.hpp"
+
+namespace slipway::build {
+
+/// A stage between two instructions; copied to a stage that is built FROM it.
+struct StageState {
+  std::size_t vertex = 0;                 ///< its file system
+  Environment environment;                ///< what RUN and expansion see: ENV and ARG, later wins
+  std::vector<dockerfile::ArgItem> args;  ///< declared so far, in order: RUN's history prefix
+  oci::RunConfig config;
+  std::string author;
+  std::vector<PlannedHistory> history;
+  bool cmd_set = false;
+};
+
+/// What the planner of stages lends to one stage.
+struct StageTools {
+  const dockerfile::File& file;
+  const Request& request;
+  const OpContext& context;
+  const OpenContext& open_context;
+  const GlobalVariables& globals;
+  VertexIds& ids;
+  Plan& plan;
+  /// The vertex of what COPY --from names, seen from stage `index`.
+  std::function<Result<std::size_t>(const std::string& from, std::size_t index, const dockerfile::Source& source)>
+      source_stage;
+};
+
+/// "[build 2/5] RUN make": counts the steps of a stage.
+struct StepNames {
+  std::string stage;  ///< "build ", "stage-1 " or "" when only one stage is built
+  int total = 0;
+  int next = 1;
+  [[nodiscard]] std::string take(std::string_view text);
+};
+
+[[nodiscard]] bool makes_step(const dockerfile::Instruction& instruction);
+
+/// Plans `instruction` of stage `index` on top of `state`. `no_cache` as the request says.
+[[nodiscard]] Status plan_instruction(const dockerfile::Instruction& instruction, std::size_t index, StageState& state,
+                                      StepNames& names, StageTools& tools);
+
+/// Adds a vertex that is shown as `place`.
+[[nodiscard]] std::size_t add_vertex(Plan& plan, Place place, std::shared_ptr<solver::Op> op,
+                                     std::vector<solver::Input> inputs, bool ignore_records);
+
+}  // namespace slipway::build

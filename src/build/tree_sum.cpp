@@ -1,0 +1,154 @@
+#include "build/tree_sum.hpp"
+
+#include <map>
+
+#include "base/text.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+namespace {
+
+/// Fields with their lengths in front: no two lists of fields have the same bytes.
+class FieldHash {
+ public:
+  void field(std::string_view bytes) {
+    const std::uint64_t length = bytes.size();
+    hash_.update({reinterpret_cast<const char*>(&length), sizeof length});
+    hash_.update(bytes);
+  }
+  void number(std::uint64_t value) { hash_.update({reinterpret_cast<const char*>(&value), sizeof value}); }
+  [[nodiscard]] oci::Digest finish() { return hash_.finish(); }
+
+ private:
+  oci::Hasher hash_;
+};
+
+class Summer {
+ public:
+  Summer(const Tree& tree, const SumOptions& options, const Cancel& cancel)
+      : tree_(tree), options_(options), cancel_(cancel) {}
+
+  Status add(const std::string& path) {
+    const Tree::Resolved at = TRY(tree_.resolve(path, FollowLast::kYes));
+    if (!at.found) return {};
+    const bool directory = S_ISDIR(at.found->info.st_mode);
+    hash_.field(directory ? "contents" : "file");
+    if (!directory) {
+      // The name counts: it is what the file is called in a destination directory.
+      hash_.field(path.substr(path.rfind('/') + 1));
+      return entry(at.parent->dir, at.name(), *at.found, "");
+    }
+    return contents(TRY(tree_.open_directory(at)));
+  }
+  oci::Digest finish() { return hash_.finish(); }
+
+ private:
+  struct Frame {
+    Tree::Directory directory;
+    std::vector<layer::MergedDir::Child> children;
+    std::size_t next = 0;
+    std::string relative;
+  };
+
+  Status contents(Tree::Directory top) {
+    std::vector<Frame> stack;
+    auto children = TRY(tree_.list(top));
+    stack.push_back({std::move(top), std::move(children), 0, ""});
+    while (!stack.empty()) {
+      Frame& frame = stack.back();
+      if (frame.next == frame.children.size()) {
+        hash_.field("up");
+        stack.pop_back();
+        continue;
+      }
+      const auto& child = frame.children[frame.next++];
+      const std::string relative = join_path(frame.relative, child.name);
+      TRY(entry(frame.directory.dir, child.name, child.found, relative));
+      if (!S_ISDIR(child.found.info.st_mode)) continue;
+      if (options_.sums == nullptr) TRY(directory_attributes(frame.directory.dir, child));
+      Tree::Directory below{TRY(frame.directory.dir.enter(child.name)), join_path(frame.directory.path, child.name)};
+      auto listed = TRY(tree_.list(below));
+      stack.push_back({std::move(below), std::move(listed), 0, relative});
+    }
+    return {};
+  }
+
+  Status entry(const layer::MergedDir& dir, const std::string& name, const Tree::Found& found,
+               const std::string& relative) {
+    TRY(cancel_.check());
+    const struct stat& info = found.info;
+    if (S_ISSOCK(info.st_mode)) return {};
+    hash_.field(relative);
+    hash_.number(info.st_mode);
+    if (options_.owner) {
+      hash_.number(info.st_uid);
+      hash_.number(info.st_gid);
+    }
+    if (S_ISLNK(info.st_mode)) hash_.field(TRY(dir.read_link(name, found)));
+    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) hash_.number(info.st_rdev);
+    if (S_ISREG(info.st_mode)) {
+      hash_.field(TRY(file(dir, name, found)).raw());
+      link_group(info, relative);
+    }
+    return {};
+  }
+
+  Result<oci::Digest> file(const layer::MergedDir& dir, const std::string& name, const Tree::Found& found) {
+    // A remembered sum spares the open.
+    if (options_.sums != nullptr)
+      if (const auto known = options_.sums->known(found.info)) return *known;
+    const sys::Fd fd = TRY(dir.open_child(name, found));
+    const struct stat info = TRY(sys::stat_fd(fd.get(), name));
+    if (!S_ISREG(info.st_mode) || info.st_ino != found.info.st_ino)
+      return fail(Code::kAborted, "{} changed while it was read", quoted(name));
+    if (options_.sums != nullptr) return options_.sums->sum(fd.get(), info, name, cancel_);
+    TRY(attributes(fd.get(), name));
+    return sum_file(fd.get(), info, name, cancel_);
+  }
+
+  // Of a stage only: what a context's files have but security.capability (part of the file's sum) is not copied.
+  Status attributes(int fd, const std::string& name) {
+    for (const auto& key : TRY(sys::list_xattrs(fd, name))) {
+      if (!keeps_xattr(key, true)) continue;
+      hash_.field(key);
+      hash_.field(TRY(sys::get_xattr(fd, key, name)).value_or(""));
+    }
+    return {};
+  }
+
+  Status directory_attributes(const layer::MergedDir& dir, const layer::MergedDir::Child& child) {
+    const sys::Fd fd = TRY(dir.open_child(child.name, child.found));
+    return attributes(fd.get(), child.name);
+  }
+
+  // Names of one file are copied as hard links, so which names those are is part of the content.
+  void link_group(const struct stat& info, const std::string& relative) {
+    if (info.st_nlink < 2) return;
+    const auto [first, fresh] = links_.try_emplace({info.st_dev, info.st_ino}, relative);
+    if (!fresh) hash_.field("link to " + first->second);
+  }
+
+  const Tree& tree_;
+  const SumOptions& options_;
+  const Cancel& cancel_;
+  FieldHash hash_;
+  std::map<std::pair<dev_t, ino_t>, std::string> links_;
+};
+
+}  // namespace
+
+bool keeps_xattr(std::string_view name, bool from_stage) {
+  if (name.starts_with("user.overlay.") || name.starts_with("trusted.overlay.") || name.starts_with("user.slipway."))
+    return false;
+  if (name == "security.capability") return true;
+  return from_stage && (name.starts_with("user.") || name.starts_with("trusted."));
+}
+
+Result<oci::Digest> sum_paths(const Tree& tree, const std::vector<std::string>& paths, const SumOptions& options,
+                              const Cancel& cancel) {
+  Summer summer(tree, options, cancel);
+  for (const auto& path : paths) TRY(summer.add(path));
+  return summer.finish();
+}
+
+}  // namespace slipway::build
