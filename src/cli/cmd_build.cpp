@@ -1,0 +1,112 @@
+#include <unistd.h>
+
+#include <memory>
+
+#include "base/text.hpp"
+#include "cli/build_request.hpp"
+#include "cli/commands.hpp"
+#include "cli/session.hpp"
+#include "cli/terminal.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::cli {
+namespace {
+
+constexpr std::int64_t kDockerfileLimit = 16 << 20;
+
+Result<std::string> dockerfile_from_stdin(const Cancel& cancel) {
+  const auto source = source_of(STDIN_FILENO, "standard input", cancel);
+  std::string text;
+  char buffer[16 * 1024];
+  while (const std::size_t count = TRY(source(buffer, sizeof buffer))) {
+    text.append(buffer, count);
+    if (std::ssize(text) > kDockerfileLimit)
+      return fail(Code::kOutOfRange, "the Dockerfile on standard input is larger than 16 MiB");
+  }
+  return text;
+}
+
+/// What can be known to fail is told before any work is done.
+Status check_before(const build::Request& request) {
+  const auto there = TRY(sys::lstat_at(AT_FDCWD, request.context + "/."));
+  if (!there) return fail(Code::kNotFound, "unable to prepare context: path {} not found", quoted(request.context));
+  for (const auto& output : request.outputs) {
+    if (output.destination == "-" && is_terminal(STDOUT_FILENO)) {
+      return std::unexpected(Error(Code::kUsage, "refusing to write an archive to a terminal")
+                                 .with_hint("redirect standard output, or name a file: -o type=tar,dest=FILE"));
+    }
+  }
+  return {};
+}
+
+/// A digest left by an earlier build must not be taken for this one's.
+Status forget_old(const std::string& iidfile) {
+  const auto there = TRY(sys::lstat_at(AT_FDCWD, iidfile));
+  return there && S_ISREG(there->st_mode) ? sys::unlink_at(AT_FDCWD, iidfile) : Status{};
+}
+
+Status write_iidfile(const std::string& path, const std::string& text) {
+  auto file = TRY(OutputFile::create(path));
+  TRY(file.write(text));
+  return file.finish();
+}
+
+Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader) {
+  auto client = TRY(session.registry_client());
+  auto store = TRY(session.open_store());
+  std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
+  build::Tools tools{.store = store,
+                     .client = client,
+                     .sandbox = [&]() -> Result<sandbox::Sandbox*> {
+                       if (!box) {
+                         box = std::make_unique<sandbox::Sandbox>(
+                             TRY(sandbox::Sandbox::make({.root = session.root, .require_isolation = ""})));
+                       }
+                       return box.get();
+                     },
+                     .scope = session.scope,
+                     .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); }};
+  return build::build(request, tools, reader, session.cancel);
+}
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  auto request = TRY(build_request(arguments, session.environment));
+  auto reader = TRY(session.progress(arguments, "Building"));
+  const auto iidfile = arguments.value("iidfile");
+  if (iidfile) TRY(forget_old(*iidfile));
+  TRY(check_before(request));
+  if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
+  auto built = build_it(session, request, *reader);
+  reader->finish();
+  const auto outcome = TRY(std::move(built));
+  bool to_stdout = false;
+  for (const auto& output : request.outputs) to_stdout = to_stdout || output.destination == "-";
+  if (iidfile) TRY(write_iidfile(*iidfile, outcome.manifest.text()));
+  if (arguments.flag("quiet") && !to_stdout) TRY(session.out.write(outcome.manifest.text() + "\n"));
+  return 0;
+}
+
+}  // namespace
+
+const Command& build_command() {
+  static const Command command = {
+      .name = "build",
+      .summary = "Build an image from a Dockerfile",
+      .arguments = "PATH",
+      .examples = {{"slipway build -t app:1 .", "the Dockerfile here, into the store"},
+                   {"slipway build -t registry.example/team/app:1 --push .", "and push it"},
+                   {"slipway build --target test -o out .", "the files of a stage, into a directory"}},
+      .options = build_options(),
+      .least = 1,
+      .most = 1,
+      .completes = Completes::kDirectory,
+      .run = run,
+      .notes =
+          "Progress goes to standard error. With --progress rawjson it is one JSON object per line: \"time\", "
+          "\"type\"\n"
+          "(started, cached, finished, log, transfer, warning) and what belongs to it; readers skip what they do not\n"
+          "know. --quiet and --iidfile give the digest that the names point at."};
+  return command;
+}
+
+}  // namespace slipway::cli

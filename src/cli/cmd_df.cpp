@@ -1,0 +1,59 @@
+#include "base/text.hpp"
+#include "cli/commands.hpp"
+#include "cli/session.hpp"
+#include "cli/table.hpp"
+
+namespace slipway::cli {
+namespace {
+
+Value row(const char* type, std::int64_t total, std::int64_t active, std::int64_t size, std::int64_t reclaimable) {
+  std::string free = human_size(reclaimable);
+  if (size > 0) free += fmt::format(" ({}%)", reclaimable * 100 / size);
+  return Value::Object{{"Active", std::to_string(active)},
+                       {"Reclaimable", std::move(free)},
+                       {"Size", human_size(size)},
+                       {"TotalCount", std::to_string(total)},
+                       {"Type", type}};
+}
+
+TableShape shape() {
+  return {{{"Active", "ACTIVE"},
+           {"Reclaimable", "RECLAIMABLE"},
+           {"Size", "SIZE"},
+           {"TotalCount", "TOTAL"},
+           {"Type", "TYPE"}},
+          "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}"};
+}
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  const auto store = TRY(session.open_store());
+  const auto usage = TRY(store.usage());
+  // Blobs and unpacked snapshots are shared between images and build results: only their sum can be called reclaimable.
+  const std::int64_t all = usage.blob_bytes + usage.snapshot_bytes;
+  const std::vector<Value> rows = {
+      row("Images", usage.name_count, usage.name_count, usage.blob_bytes, 0),
+      row("Snapshots", usage.snapshot_count, 0, usage.snapshot_bytes, 0),
+      row("Build Cache", usage.record_count, 0, 0, 0),
+      row("Total", usage.blob_count + usage.snapshot_count, 0, all, usage.reclaimable_bytes)};
+  TRY(session.out.write(TRY(render_rows(shape(), arguments.value("format"), rows))));
+  return 0;
+}
+
+}  // namespace
+
+const Command& df_command() {
+  static const Command command = {
+      .name = "df",
+      .summary = "Show what the store holds and what gc would free",
+      .examples = {{"slipway df", "as 'docker system df' shows it"},
+                   {"slipway df --format json", "an object per line"},
+                   {"slipway df --format '{{.Type}} {{.Size}}'", "for a script"}},
+      .options = {{.name = "format",
+                   .takes = Takes::kValue,
+                   .value = "FORMAT",
+                   .help = "table, 'table TEMPLATE', json (an object per line) or a Go template"}},
+      .run = run};
+  return command;
+}
+
+}  // namespace slipway::cli

@@ -1,0 +1,42 @@
+#include "base/text.hpp"
+#include "cli/commands.hpp"
+#include "cli/session.hpp"
+
+namespace slipway::cli {
+namespace {
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  store::GcOptions options;
+  options.all = arguments.flag("all");
+  if (const auto size = arguments.value("max-size")) {
+    auto bytes = parse_human_size(*size);
+    if (!bytes) return std::unexpected(std::move(bytes).error().with_code(Code::kUsage));
+    options.max_size = *bytes;
+  }
+  auto store = TRY(session.open_store());
+  const auto report = TRY(context(store.gc(options, session.cancel), "while collecting garbage"));
+  TRY(session.out.write(fmt::format("Removed {} blobs, {} snapshots, {} build records\nTotal reclaimed space: {}\n",
+                                    report.removed_blobs, report.removed_snapshots, report.removed_records,
+                                    human_size(report.freed_bytes))));
+  return 0;
+}
+
+}  // namespace
+
+const Command& gc_command() {
+  static const Command command = {
+      .name = "gc",
+      .summary = "Free what no image, no build result and no running command needs",
+      .examples = {{"slipway gc", "remove garbage"},
+                   {"slipway gc --max-size 20GB", "also the least recently used build results, until it fits"},
+                   {"slipway gc --all", "also all build results"}},
+      .options = {{.name = "all", .letter = 'a', .help = "also remove all build results that nothing uses"},
+                  {.name = "max-size",
+                   .takes = Takes::kValue,
+                   .value = "SIZE",
+                   .help = "remove the least recently used build results until the store is not larger (20GB, 512MB)"}},
+      .run = run};
+  return command;
+}
+
+}  // namespace slipway::cli

@@ -1,0 +1,119 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+#include "cli/workplace.hpp"
+
+namespace slipway::cli {
+namespace {
+
+void add_item(std::vector<image::SaveItem>& items, const oci::Digest& target, const std::string& media_type,
+              const std::optional<oci::Reference>& name) {
+  auto at = std::find_if(items.begin(), items.end(), [&](const auto& item) { return item.target == target; });
+  if (at == items.end()) at = items.insert(items.end(), image::SaveItem{{}, target, media_type});
+  if (name && std::find(at->references.begin(), at->references.end(), *name) == at->references.end())
+    at->references.push_back(*name);
+}
+
+/// What `text` means to `docker save`: a name, all tags of a repository, or an id.
+Status collect(Session& session, Workplace& place, const std::string& text, std::vector<image::SaveItem>& items) {
+  if (const auto given = oci::Reference::parse(text); given && tag_was_added(*given, text)) {
+    bool any = false;
+    for (const auto& name : TRY(place.store.list_names(session.scope))) {
+      if (name.reference.empty()) continue;
+      const auto reference = TRY(oci::Reference::parse(name.reference));
+      if (reference.familiar_name() != given->familiar_name()) continue;
+      TRY(place.store.acquire_name(place.lease, session.scope, reference));
+      add_item(items, name.target, name.media_type, reference);
+      any = true;
+    }
+    if (any) return {};
+  }
+  const auto found = TRY(find_and_hold(place.store, place.lease, session.scope, text));
+  std::optional<oci::Reference> name;
+  if (auto reference = oci::Reference::parse(text)) {
+    const auto& names = found.references;
+    if (std::find(names.begin(), names.end(), reference->canonical()) != names.end()) name = std::move(*reference);
+  }
+  add_item(items, found.target, found.media_type, name);
+  return {};
+}
+
+/// Layers that were never needed here are fetched now: an archive holds all of them.
+Status complete(Session& session, Workplace& place, const std::vector<image::SaveItem>& items, progress::Sink& sink) {
+  const auto images = place.images();
+  progress::VertexId vertex = 0;
+  for (const auto& item : items) {
+    if (item.references.empty()) continue;
+    const auto& name = item.references.front();
+    sink.on(progress::Started{++vertex, "collecting " + name.familiar()});
+    const auto image =
+        TRY(images.resolve(name, oci::Platform::host(), image::PullPolicy::kNever, sink, vertex, session.cancel));
+    const Status fetched = images.fetch(image, sink, vertex, session.cancel);
+    sink.on(progress::Finished{vertex, fetched ? "" : fetched.error().message()});
+    TRY(context(fetched, "while collecting the layers of {}", name.familiar()));
+  }
+  return {};
+}
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  const auto output = arguments.value("output");
+  if (!output && is_terminal(STDOUT_FILENO)) {
+    return std::unexpected(Error(Code::kUsage, "refusing to write an archive to a terminal")
+                               .with_hint("use -o FILE, or redirect standard output"));
+  }
+  image::ArchiveKind kind = image::ArchiveKind::kBoth;
+  if (const auto format = arguments.value("format"); format && *format != "docker-archive") {
+    if (*format != "oci-archive")
+      return fail(Code::kUsage, "option --format is docker-archive or oci-archive, not {}", quoted(*format, 64));
+    kind = image::ArchiveKind::kOciOnly;
+  }
+  auto place = TRY(open_workplace(session, "save"));
+  std::vector<image::SaveItem> items;
+  for (const auto& text : arguments.positional()) TRY(collect(session, place, text, items));
+  progress::NullSink silent;
+  TRY(complete(session, place, items, silent));
+  if (!output || *output == "-") {
+    TRY(image::save(
+        place.store, items, kind, [&](std::string_view bytes) { return session.out.write(bytes); }, session.cancel));
+    return 0;
+  }
+  auto file = TRY(OutputFile::create(*output));
+  TRY(image::save(place.store, items, kind, [&](std::string_view bytes) { return file.write(bytes); }, session.cancel));
+  TRY(file.finish());
+  return 0;
+}
+
+}  // namespace
+
+const Command& save_command() {
+  static const Command command = {
+      .name = "save",
+      .summary = "Write images to an archive that docker, podman and skopeo read",
+      .arguments = "IMAGE [IMAGE...]",
+      .examples = {{"slipway save -o app.tar app:1", "docker-archive and OCI layout in one file"},
+                   {"slipway save app:1 app:2 | zstd > apps.tar.zst", "several images, to standard output"},
+                   {"slipway save --format oci-archive -o app.tar app:1", "an OCI layout only"}},
+      .options = {{.name = "format",
+                   .takes = Takes::kValue,
+                   .value = "FORMAT",
+                   .help = "docker-archive (the default; holds an OCI layout too) or oci-archive",
+                   .completes = Completes::kWords,
+                   .words = "docker-archive oci-archive"},
+                  {.name = "output",
+                   .letter = 'o',
+                   .takes = Takes::kValue,
+                   .value = "FILE",
+                   .help = "write to a file in place of standard output",
+                   .completes = Completes::kFile}},
+      .least = 1,
+      .most = -1,
+      .completes = Completes::kImage,
+      .run = run};
+  return command;
+}
+
+}  // namespace slipway::cli

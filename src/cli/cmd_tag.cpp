@@ -1,0 +1,34 @@
+#include "base/text.hpp"
+#include "cli/commands.hpp"
+#include "cli/workplace.hpp"
+
+namespace slipway::cli {
+namespace {
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  const auto name = TRY(parse_tag(arguments.positional()[1]));
+  auto store = TRY(session.open_store());
+  const auto lease = TRY(store.lease("tag"));
+  const auto found = TRY(find_and_hold(store, lease, session.scope, arguments.positional()[0]));
+  TRY(store.set_name(session.scope, name, found.target, found.media_type, store::Durable::kYes));
+  return 0;
+}
+
+}  // namespace
+
+const Command& tag_command() {
+  static const Command command = {
+      .name = "tag",
+      .summary = "Give an image a further name",
+      .arguments = "IMAGE NAME[:TAG]",
+      .examples = {{"slipway tag app:1 registry.example/team/app:1", "a name to push under"},
+                   {"slipway tag 4f53cda18c2b app:old", "by image id"},
+                   {"slipway tag app app:stable", "app:latest is also app:stable"}},
+      .least = 2,
+      .most = 2,
+      .completes = Completes::kImage,
+      .run = run};
+  return command;
+}
+
+}  // namespace slipway::cli

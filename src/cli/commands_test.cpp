@@ -1,0 +1,245 @@
+// The table of all commands: what parses, what help and completion make of it. Nothing here opens a store.
+#include "cli/commands.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cli/build_request.hpp"
+#include "cli/completion.hpp"
+#include "cli/help.hpp"
+#include "cli/program.hpp"
+#include "sys/child.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::cli {
+namespace {
+
+TEST(Commands, TableIsSound) {
+  std::set<std::string_view> names;
+  for (const Command* command : all_commands()) {
+    EXPECT_TRUE(names.insert(command->name).second) << command->name;
+    EXPECT_FALSE(command->summary.empty() || command->summary.ends_with('.')) << command->name;
+    EXPECT_EQ(command->examples.size(), 3u) << command->name;
+    EXPECT_NE(command->run, nullptr) << command->name;
+    std::set<std::string_view> options;
+    std::set<char> letters;
+    std::vector<Option> all = command->options;
+    all.insert(all.end(), global_options().begin(), global_options().end());
+    for (const auto& option : all) {
+      EXPECT_TRUE(options.insert(option.name).second) << command->name << " --" << option.name;
+      EXPECT_TRUE(option.letter == 0 || letters.insert(option.letter).second) << command->name << " -" << option.letter;
+      EXPECT_EQ(option.takes == Takes::kNothing, option.value.empty()) << command->name << " --" << option.name;
+      EXPECT_FALSE(option.help.empty() || option.help.ends_with('.')) << command->name << " --" << option.name;
+    }
+  }
+  for (const char* name :
+       {"build", "push",   "pull", "tag",  "images", "rmi",    "inspect", "history", "df",         "gc",
+        "fsck",  "import", "load", "save", "login",  "logout", "doctor",  "version", "completion", "help"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+struct Ran {
+  int code = 0;
+  std::string out, err;
+};
+Ran run(const std::vector<std::string>& words) {
+  auto pipe = sys::make_pipe().value();
+  Ran ran;
+  ran.code = run_program(Process{.words = words,
+                                 .environment = [](const std::string&) { return std::optional<std::string>(); },
+                                 .standard_output = pipe.write.release(),
+                                 .say = [&](std::string_view text) { ran.err += text; }});
+  ran.out = sys::read_all(pipe.read.get(), 1 << 20).value();
+  return ran;
+}
+
+TEST(Commands, HelpVersionAndUsage) {
+  EXPECT_EQ(run({"version"}).out, fmt::format("slipway {} {}\n", SLIPWAY_VERSION, oci::Platform::host().text()));
+  EXPECT_EQ(run({"version", "--format", "{{.Version}}"}).out, SLIPWAY_VERSION "\n");
+  EXPECT_EQ(run({"--version"}).out, run({"version"}).out);
+  EXPECT_EQ(run({}).out, help_page(all_commands()));
+  EXPECT_EQ(run({"help", "gc"}).out, run({"gc", "--help"}).out);
+  const Ran wrong = run({"build", "--taget", "x", "."});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_EQ(wrong.out, "");
+  EXPECT_EQ(wrong.err,
+            "ERROR: unknown option --taget of slipway build; did you mean --target?\n"
+            "  hint: 'slipway build --help' lists the options\n");
+  EXPECT_EQ(run({"help", "biuld"}).code, 2);
+  EXPECT_EQ(run({"build"}).code, 2);
+  EXPECT_EQ(run({"build", "-o", "type=nope", "."}).code, 2);
+}
+
+TEST(Commands, StandardOutputThatIsFullIsAFailure) {
+  auto full = sys::open("/dev/full", O_WRONLY);
+  if (!full) GTEST_SKIP() << "no /dev/full here";
+  std::string err;
+  const int code = run_program(Process{.words = {"help"},
+                                       .environment = [](const std::string&) { return std::optional<std::string>(); },
+                                       .standard_output = full->release(),
+                                       .say = [&](std::string_view text) { err += text; }});
+  EXPECT_EQ(code, 1);
+  EXPECT_TRUE(err.contains("No space left on device")) << err;
+}
+
+TEST(Commands, HelpPageOfOne) {
+  EXPECT_EQ(run({"tag", "--help"}).out, R"(Give an image a further name.
+
+Usage: slipway tag IMAGE NAME[:TAG]
+
+Examples:
+  slipway tag app:1 registry.example/team/app:1  # a name to push under
+  slipway tag 4f53cda18c2b app:old               # by image id
+  slipway tag app app:stable                     # app:latest is also app:stable
+
+Global options:
+      --root DIR              the store (SLIPWAY_ROOT; default /var/lib/slipway for root,
+                              ~/.local/share/slipway otherwise)
+      --debug                 say more about errors
+  -h, --help                  show this help
+
+Exit codes: 0 done (all output is written), 1 it failed, 2 the command line is wrong,
+130 or 143 stopped by a signal.
+)");
+}
+
+TEST(Commands, CompletionScriptsAreValidForTheirShells) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const auto script = completion_script(shell, all_commands());
+    ASSERT_TRUE(script);
+    for (const Command* command : all_commands()) EXPECT_TRUE(script->contains(command->name));
+    EXPECT_TRUE(script->contains("--max-size") || script->contains("-l max-size"));
+    const auto checked = sys::run({.argv = {shell, "-n", "/dev/stdin"}, .environment = {"PATH=/usr/bin:/bin"}}, *script,
+                                  Cancel(), 30'000);
+    if (!checked) continue;  // this shell is not installed here
+    EXPECT_TRUE(checked->status.ok()) << shell << ": " << checked->err;
+  }
+  EXPECT_FALSE(completion_script("tcsh", all_commands()));
+}
+
+// --- the build command's line
+Result<build::Request> request_of(std::vector<std::string> words,
+                                  const std::map<std::string, std::string>& variables = {}) {
+  words.insert(words.begin(), "build");
+  const auto line = TRY(parse_command_line(all_commands(), words));
+  return build_request(line.arguments, [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+std::string error_of(const std::vector<std::string>& words) {
+  const auto request = request_of(words);
+  if (request) return "no error";
+  EXPECT_EQ(request.error().code(), Code::kUsage) << request.error().what();
+  return request.error().what();
+}
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+TEST(BuildRequest, EverythingAtOnce) {
+  const auto request =
+      request_of({"-t",
+                  "app:1",
+                  "-tteam/app",
+                  "-f",
+                  "d/Dockerfile",
+                  "--build-arg",
+                  "A=1",
+                  "--build-arg",
+                  "FROM_ENV",
+                  "--build-arg",
+                  "MISSING",
+                  "--target",
+                  "test",
+                  "--no-cache",
+                  "--pull",
+                  "--ulimit",
+                  "nofile=1024:2048",
+                  "--network=none",
+                  "--add-host",
+                  "db:10.0.0.1",
+                  "--add-host=six=[::1]",
+                  "--shm-size",
+                  "128m",
+                  "--label",
+                  "a=b=c",
+                  "--label",
+                  "d",
+                  "ctx"},
+                 {{"FROM_ENV", "x"}, {"http_proxy", "http://p"}, {"NO_PROXY", "a"}, {"SSL_CERT_FILE", "/ca"}});
+  ASSERT_TRUE(request) << request.error().what();
+  EXPECT_EQ(request->context, "ctx");
+  EXPECT_EQ(request->dockerfile, "d/Dockerfile");
+  EXPECT_EQ(request->build_args, (Pairs{{"A", "1"}, {"FROM_ENV", "x"}}));
+  EXPECT_EQ(request->proxies, (Pairs{{"http_proxy", "http://p"}, {"NO_PROXY", "a"}}));
+  EXPECT_EQ(request->labels, (Pairs{{"a", "b=c"}, {"d", ""}}));
+  ASSERT_EQ(request->tags.size(), 2u);
+  EXPECT_EQ(request->tags[1].canonical(), "docker.io/team/app:latest");
+  EXPECT_TRUE(request->no_cache && request->pull && !request->push);
+  EXPECT_EQ(request->network, sandbox::NetworkMode::kNone);
+  EXPECT_EQ(request->extra_hosts, (Pairs{{"db", "10.0.0.1"}, {"six", "::1"}}));
+  ASSERT_EQ(request->ulimits.size(), 1u);
+  EXPECT_EQ(request->ulimits[0].soft, 1024);
+  EXPECT_EQ(request->ulimits[0].hard, 2048);
+  EXPECT_EQ(request->shm_bytes, 128 << 20);
+  EXPECT_EQ(request->target, "test");
+  EXPECT_EQ(request->ca_bundle, "/ca");
+}
+
+TEST(BuildRequest, SourceDateEpochIsABuildArgument) {
+  const auto from_environment = request_of({"."}, {{"SOURCE_DATE_EPOCH", "1700000000"}});
+  ASSERT_TRUE(from_environment);
+  EXPECT_EQ(from_environment->source_date_epoch, 1'700'000'000);
+  EXPECT_EQ(from_environment->build_args, (Pairs{{"SOURCE_DATE_EPOCH", "1700000000"}}));
+  const auto given = request_of({"--build-arg", "SOURCE_DATE_EPOCH=1", "."}, {{"SOURCE_DATE_EPOCH", "2"}});
+  ASSERT_TRUE(given);
+  EXPECT_EQ(given->source_date_epoch, 1);
+  EXPECT_EQ(given->build_args.size(), 1u);
+  EXPECT_FALSE(request_of({"."}, {{"SOURCE_DATE_EPOCH", "yesterday"}}));
+}
+
+TEST(BuildRequest, Outputs) {
+  using Type = build::Output::Type;
+  const auto outputs = [](const std::string& text) {
+    auto request = request_of({"-o", text, "."});
+    EXPECT_TRUE(request) << text << ": " << request.error().what();
+    std::vector<std::pair<Type, std::string>> all;
+    for (const auto& output : request->outputs) all.emplace_back(output.type, output.destination);
+    return all;
+  };
+  using List = std::vector<std::pair<Type, std::string>>;
+  EXPECT_EQ(outputs("out"), (List{{Type::kLocal, "out"}}));
+  EXPECT_EQ(outputs("-"), (List{{Type::kTar, "-"}}));
+  EXPECT_EQ(outputs("type=local,dest=out"), (List{{Type::kLocal, "out"}}));
+  EXPECT_EQ(outputs("type=tar"), (List{{Type::kTar, "-"}}));
+  EXPECT_EQ(outputs("type=oci,dest=a.tar"), (List{{Type::kOci, "a.tar"}}));
+  EXPECT_EQ(outputs("type=docker,dest=a.tar"), (List{{Type::kDocker, "a.tar"}}));
+  EXPECT_EQ(outputs("type=docker"), List{});
+  EXPECT_EQ(outputs("type=tar,\"dest=a,b\""), (List{{Type::kTar, "a,b"}}));
+  EXPECT_EQ(error_of({"-o", "type=nope", "."}),
+            "option --output does not know the type \"nope\"; there are local, tar, oci and docker");
+  EXPECT_EQ(error_of({"-o", "type=local", "."}), "option --output type=local needs dest=DIRECTORY");
+  EXPECT_EQ(error_of({"-o", "-", "-o", "type=oci", "."}), "only one --output can go to standard output");
+  const auto pushed = request_of({"-o", "type=registry", "-t", "app", "."});
+  ASSERT_TRUE(pushed);
+  EXPECT_TRUE(pushed->push);
+}
+
+TEST(BuildRequest, Mistakes) {
+  EXPECT_EQ(error_of({"-"}), "the build context is a directory for now, not \"-\"");
+  EXPECT_EQ(error_of({"https://example.com/x.git"}),
+            "the build context is a directory for now, not \"https://example.com/x.git\"");
+  EXPECT_EQ(error_of({"--push", "."}), "there is no name to push under");
+  EXPECT_EQ(error_of({"--network", "x", "."}), "option --network is default, none or host, not \"x\"");
+  EXPECT_EQ(error_of({"--ulimit", "nofil=1", "."}), "option --ulimit does not know \"nofil\"; did you mean nofile?");
+  EXPECT_EQ(error_of({"--ulimit", "nofile=2:1", "."}),
+            "option --ulimit \"nofile=2:1\": the soft limit is above the hard one");
+  EXPECT_EQ(error_of({"--add-host", "a b:1.2.3.4", "."}), "option --add-host: \"a b\" is no host name");
+  EXPECT_EQ(error_of({"--add-host", "a:1.2.3.4\n5", "."}),
+            "option --add-host \"a:1.2.3.4\\n5\": \"1.2.3.4\\n5\" is no IP address");
+  EXPECT_EQ(error_of({"--platform", "linux/s390x", "."}).substr(0, 28), "option --platform linux/s390");
+  EXPECT_NE(error_of({"-t", "Bad Name", "."}), "no error");
+}
+
+}  // namespace
+}  // namespace slipway::cli
