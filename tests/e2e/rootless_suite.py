@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""An ordinary user with /etc/subuid builds, pushes and saves.
+
+The user exists only in a mount namespace of each command: copies of /etc/passwd, /etc/group, /etc/subuid and /etc/subgid
+with one line more lie over the real ones there. The machine is not changed.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import unittest
+
+from support import CLEAN, Case, Registry, Slipway, base_tar, main, mounts_below, require, run
+
+UID = 54321
+NAME = "slipway-e2e"
+
+
+def setUpModule():
+    require("unshare", "setpriv", "newuidmap", "newgidmap", root=True)
+
+
+class UserSlipway(Slipway):
+    """Slipway called as the ordinary user."""
+
+    subid = f"{NAME}:1200000:65536\n"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.etc = self.folder / "etc"
+        self.etc.mkdir(exist_ok=True)
+        os.chown(self.folder, UID, UID)
+        os.chown(self.home, UID, UID)
+        self.env["PATH"] = CLEAN.get("PATH", "/usr/bin:/bin")
+        self.env["USER"] = NAME
+
+    def command(self, *arguments):
+        extra = {"passwd": f"{NAME}:x:{UID}:{UID}::{self.home}:/bin/sh\n", "group": f"{NAME}:x:{UID}:\n",
+                 "subuid": self.subid, "subgid": self.subid}
+        script = "set -e\n"
+        for name, line in extra.items():
+            real = pathlib.Path("/etc", name)
+            keep = real.read_text() if real.exists() and not name.startswith("sub") else ""
+            (self.etc / name).write_text(keep + line)
+            script += f'[ -e /etc/{name} ] && mount --bind "{self.etc}/{name}" /etc/{name}\n'
+        script += f'exec setpriv --reuid {UID} --regid {UID} --clear-groups --inh-caps=-all -- "$@"\n'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
+                *super().command(*arguments)]
+
+
+class RootlessTest(Case):
+    def setUp(self):
+        super().setUp()
+        for name in ("passwd", "group", "subuid", "subgid"):
+            if not os.path.exists(f"/etc/{name}"):
+                self.skipTest(f"/etc/{name} does not exist here")
+        self.slipway = UserSlipway(self.folder / "user")
+        done = run(["unshare", "--user", "--map-root-user", "true"], check=False)
+        if done.returncode:
+            self.skipTest("this machine makes no user namespaces: " + done.err.strip())
+
+    def test_build_as_an_ordinary_user(self):
+        self.give_base()
+        source = self.context("FROM base\nRUN id -u >/uid; chown 7:8 /uid; mkdir /d; chown app:app /d\n"
+                              "COPY --chown=app:app x /d/x\nUSER app\nRUN id -u >/tmp/uid\n", {"x": "x\n"})
+        tree = self.slipway.tree(source)
+        self.assertEqual("7:8", tree["uid"][2])
+        self.assertEqual("1000:1001", tree["d/x"][2])
+        self.assertEqual("1000:1001", tree["tmp/uid"][2])
+        self.assertEqual("5:6", tree["data/old"][2])
+        self.slipway.assert_clean(self)
+
+    def test_same_image_as_root_builds(self):
+        dockerfile = "FROM base\nRUN mkdir /d && echo x >/d/x && chown app /d/x && rm /data/old\n"
+        self.give_base()
+        root = Slipway(self.folder / "root")
+        self.give_base(root)
+        source = self.context(dockerfile)
+        self.assertEqual(root.tree(source), self.slipway.tree(source))
+
+    def test_push_pull_and_save(self):
+        require("docker-registry")
+        self.give_base()
+        registry = self.closing(Registry(self.folder / "registry"))
+        name = f"{registry.host}/user/app:1"
+        self.slipway.build(self.context("FROM base\nRUN echo x >/x\n"), "-t", name, "--push")
+        other = UserSlipway(self.folder / "other")
+        other("pull", name)
+        self.assertEqual(self.slipway.digest(name), other.digest(name))
+        self.assertEqual(self.slipway("save", name).stdout, other("save", name).stdout)
+
+    def test_local_output_belongs_to_the_user(self):
+        self.give_base()
+        out = self.folder / "user/out"
+        self.slipway.build(self.context("FROM base\nRUN echo x >/x; chown 7:8 /x\n"), "-o", f"type=local,dest={out}")
+        self.assertTrue((out / "x").exists())
+        self.assertEqual(UID, out.stat().st_uid)
+
+    def test_without_sub_ids_the_error_names_the_file(self):
+        self.slipway.subid = ""
+        done = self.slipway("import", "-", "base", input=base_tar(), check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("/etc/subuid", done.err)
+
+    def test_store_of_somebody_else_is_refused(self):
+        root = Slipway(self.folder / "root")
+        self.give_base(root)
+        root.root.chmod(0o755)
+        done = self.slipway("--root", root.root, "images", check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(str(root.root), done.err)
+
+
+if __name__ == "__main__":
+    main()
