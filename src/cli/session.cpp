@@ -15,7 +15,7 @@ Result<store::Store> Session::open_store() const {
   store::OpenOptions options;
   if (const std::string limit = variable("SLIPWAY_MAX_SIZE"); !limit.empty())
     options.max_size = TRY(context(parse_human_size(limit), "while reading SLIPWAY_MAX_SIZE"));
-  return context(store::Store::open(root, options), "while opening the store {}", quoted(root));
+  return store::Store::open(root, options);  // its errors name the root
 }
 
 Result<registry::Client> Session::registry_client() const {

@@ -72,7 +72,7 @@ Result<bool> Authenticator::challenged(const http::Headers& headers, const http:
   if (const auto bearer = find("bearer"); bearer != challenges.end()) {
     const auto realm = check_realm(bearer->parameters["realm"], base);
     if (!realm) return std::unexpected(realm.error());
-    if (false) {
+    if (state->realm && !state->realm->same_origin(*realm)) {
       return fail(Code::kPermissionDenied, "{} changed its token server from {} to {}", base.origin(),
                   printable(state->realm->origin()), printable(realm->origin()));
     }
