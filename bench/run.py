@@ -235,6 +235,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "slipway-bench"))
     parser.add_argument("--record", help="JSON file (default: WORK/record.json)")
+    parser.add_argument("--table", help="print the table of a JSON record and stop")
     parser.add_argument("--clean", action="store_true", help="remove the work directory and stop")
     return parser.parse_args()
 
@@ -242,6 +243,9 @@ def parse():
 def main():
     args = parse()
     work = pathlib.Path(args.work)
+    if args.table:
+        print(table(json.loads(pathlib.Path(args.table).read_text())))
+        return 0
     if args.clean:
         shutil.rmtree(work, ignore_errors=True)
         return 0
@@ -261,6 +265,7 @@ def main():
             group.append(peer)
     if not group:
         sys.exit("nothing to measure")
+    target = pathlib.Path(args.record) if args.record else work / "record.json"
     record = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine(),
               "builders": [b.name for b in group], "versions": {}, "rounds": args.rounds, "scenarios": []}
     try:
@@ -282,12 +287,12 @@ def main():
                 row["best_peer"] = min(others, key=others.get)
                 row["ratio"] = row["median"]["slipway"] / others[row["best_peer"]]
             record["scenarios"].append(row)
+            target.write_text(json.dumps(record, indent=1) + "\n")  # what was measured stays when the rest is stopped
         if args.slipway:
             record["version_ms"] = statistics.median(measure_version(args.slipway))
     finally:
         for builder in group:
             builder.stop()
-    target = pathlib.Path(args.record) if args.record else work / "record.json"
     target.write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))
     log(f"record: {target}")

@@ -72,7 +72,9 @@ Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions&
       .plain_bytes = written.plain_bytes,
       .created = top.created(),
       .empty = written.entries == 0};
-  return stack.layers().back()->commit(facts, parent);
+  if (!options.clamp_mtime) return stack.layers().back()->commit(facts, parent);
+  stack.layers().back()->finish_without_tree(facts);
+  return {};
 }
 
 }  // namespace slipway::build

@@ -50,6 +50,14 @@ Status Layer::commit(const LayerFacts& facts, const std::optional<oci::ChainId>&
   return {};
 }
 
+void Layer::finish_without_tree(const LayerFacts& facts) {
+  const std::lock_guard lock(mutex_);
+  draft_.reset();
+  directory_.reset();
+  facts_ = facts;
+  empty_ = facts.empty;
+}
+
 std::shared_ptr<Stack> Stack::with(std::shared_ptr<Layer> top) const {
   auto layers = layers_;
   layers.push_back(std::move(top));

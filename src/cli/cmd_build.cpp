@@ -51,6 +51,15 @@ Status write_iidfile(const std::string& path, const std::string& text) {
   return file.finish();
 }
 
+/// BuildKit's words for a build that failed, so that logs are searched as before.
+Error failed_to_solve(const Error& error) {
+  if (error.code() == Code::kCancelled || error.code() == Code::kUsage) return error;
+  Error out = Error(error.code(), "failed to solve: " + error.what()).with_errno(error.sys_errno());
+  for (const auto& line : error.contexts()) out.add_context(line);
+  if (error.range()) out.with_range(*error.range());
+  return std::move(out.with_hint(error.hint()).with_excerpt(error.excerpt()));
+}
+
 Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader) {
   auto client = TRY(session.registry_client());
   auto store = TRY(session.open_store());
@@ -66,7 +75,9 @@ Result<build::Outcome> build_it(Session& session, const build::Request& request,
                      },
                      .scope = session.scope,
                      .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); }};
-  return build::build(request, tools, reader, session.cancel);
+  auto outcome = build::build(request, tools, reader, session.cancel);
+  if (!outcome) return std::unexpected(failed_to_solve(outcome.error()));
+  return outcome;
 }
 
 Result<int> run(Session& session, const Arguments& arguments) {

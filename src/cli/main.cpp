@@ -36,7 +36,8 @@ void install_handlers() {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before{};
     sigaction(number, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup stays nohup
+    // nohup stays nohup; but a shell that starts us with & ignores SIGINT for us, and `kill -INT` shall still work
+    if (number != SIGHUP || before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
   }
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(2), with a message
 }

@@ -19,6 +19,12 @@ std::string seconds(std::int64_t milliseconds) {
   return fmt::format("{:.1f}s", static_cast<double>(milliseconds) / 1000.0);
 }
 
+/// Digests leave room for the amounts: docker's twelve digits of them.
+std::string short_name(std::string_view object) {
+  constexpr std::string_view kPrefix = "sha256:";
+  return printable(object.starts_with(kPrefix) ? object.substr(0, kPrefix.size() + 12) : object);
+}
+
 std::string_view without_time(std::string_view log_line) { return log_line.substr(log_line.find(' ') + 1); }
 
 }  // namespace
@@ -90,7 +96,7 @@ TtyScreen::Block TtyScreen::block_of(const Step& step, std::size_t columns, std:
   for (const auto& [object, moved] : step.moved) {
     const std::string amount = transfer_amount(moved.last);
     const std::int64_t end = moved.ended >= 0 ? moved.ended : now;
-    block.lines.push_back(line(fmt::format(" => => {}{}{}", printable(object), amount.empty() ? "" : " ", amount),
+    block.lines.push_back(line(fmt::format(" => => {}{}{}", short_name(object), amount.empty() ? "" : " ", amount),
                                seconds(end - moved.started), columns, moved.ended >= 0 ? kBlue : ""));
   }
   const auto& tail = step.log.tail();

@@ -25,7 +25,7 @@ TEST(TtyScreen, AFrameOfABuild) {
   screen.on(Started{3, "[2/3] RUN make"}, 200);
   screen.on(Log{3, 1, "cc -c a.c\ncc -c b.c\n"}, 700);
   screen.on(Started{4, "[base 1/2] FROM registry.example/base"}, 300);
-  screen.on(Transfer{4, "sha256:1a2b", 1'050'000, 2'810'000}, 400);
+  screen.on(Transfer{4, "sha256:1a2b3c4d5e6f7890", 1'050'000, 2'810'000}, 400);
   EXPECT_EQ(frame(screen, 1200), R"(
 [+] Building 1.2s (2/4)
  => [internal] load build definition         0.1s
@@ -34,7 +34,7 @@ TEST(TtyScreen, AFrameOfABuild) {
  => => # cc -c a.c
  => => # cc -c b.c
  => [base 1/2] FROM registry.example/base    0.9s
- => => sha256:1a2b 1.05MB / 2.81MB           0.8s
+ => => sha256:1a2b3c4d5e6f 1.05MB / 2.81MB   0.8s
 )");
 }
 

@@ -53,6 +53,7 @@ std::vector<std::string> StepLog::flush(std::int64_t milliseconds) {
 }
 
 std::string failure_block(std::string_view name, const std::deque<std::string>& tail) {
+  if (tail.empty()) return {};
   std::string out = fmt::format("------\n > {}:\n", name);
   for (const auto& line : tail) out += line + "\n";
   return out + "------\n";

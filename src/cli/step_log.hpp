@@ -34,7 +34,8 @@ class StepLog {
   std::deque<std::string> tail_;
 };
 
-/// What is repeated under a failed step: dashes, " > [2/3] RUN exit 3:", its last lines, dashes.
+/// What is repeated under a failed step: dashes, " > [2/3] RUN exit 3:", its last lines, dashes. Nothing for a
+/// step that said nothing.
 [[nodiscard]] std::string failure_block(std::string_view name, const std::deque<std::string>& tail);
 
 /// Whether a step's error only says that it was stopped.

@@ -33,7 +33,8 @@ TEST(Excerpt, IsSafeToPrintAndBounded) {
   EXPECT_EQ(excerpt("a", "f", 2, 2), "");
   std::string text;
   for (int i = 0; i < 10'000; ++i) text += "x\n";
-  const auto lines = split(excerpt(text, "f", 2, 9'000), '\n');
+  const std::string block = excerpt(text, "f", 2, 9'000);
+  const auto lines = split(block, '\n');
   EXPECT_EQ(lines.size(), 207U);
   EXPECT_EQ(lines[103], " ... | >>> (8799 more lines)");
   EXPECT_EQ(lines[104], " 8901 | >>> x");

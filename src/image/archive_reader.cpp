@@ -106,7 +106,8 @@ class Loader {
       std::string raw = TRY(store_.read_blob(descriptor.digest, oci::kManifestLimit));
       if (oci::media_type::is_index(descriptor.media_type)) {
         if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
-        for (const auto& entry : TRY(oci::Index::parse(std::move(raw), descriptor.media_type)).manifests())
+        const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
+        for (const auto& entry : index.manifests())
           queue.push_back({entry, visit.depth + 1});
       } else if (oci::media_type::is_manifest(descriptor.media_type)) {
         TRY(context(check_manifest(TRY(oci::Manifest::parse(std::move(raw), descriptor.media_type)), image),
@@ -139,10 +140,12 @@ class Loader {
     for (std::size_t i = 0; i < manifest.layers().size(); ++i) {
       const auto& layer = manifest.layers()[i];
       const auto member = TRY(archive_.blob(layer.digest, layer.size));
-      // of compressed layers the diff ID is checked when they are unpacked
-      const bool plain = oci::media_type::layer_compression(layer.media_type) == oci::Compression::kNone &&
-                         member.compression == oci::Compression::kNone;
-      if (runnable && plain) TRY(note_plain(member, diffs[i]));
+      if (!runnable || !oci::media_type::layer_compression(layer.media_type)) continue;
+      if (member.compression == oci::Compression::kNone) {
+        TRY(note_plain(member, diffs[i]));
+      } else {
+        TRY(note_compressed(member, diffs[i]));
+      }
     }
     return {};
   }

@@ -249,6 +249,31 @@ TEST_F(ArchiveTest, OciLayout) {
   EXPECT_EQ(name_of(""), "");
 }
 
+TEST_F(ArchiveTest, CompressedLayersOfAnOciLayoutAreCheckedToo) {
+  const auto archive = [&](const std::string& upper) {
+    Sample sample;
+    const std::string packed = compressed(upper);
+    sample.oci_manifest = fmt::format(
+        R"({{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
+        R"("config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[)"
+        R"({{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{}","size":{}}},)"
+        R"({{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{}","size":{}}}]}})",
+        digest_of(sample.config), sample.config.size(), digest_of(sample.lower), sample.lower.size(), digest_of(packed),
+        packed.size());
+    return Tar()
+        .file("index.json", sample.index(""))
+        .file(Sample::blob_path(packed), packed)
+        .file(Sample::blob_path(sample.lower), sample.lower)
+        .file(Sample::blob_path(sample.config), sample.config)
+        .file(Sample::blob_path(sample.oci_manifest), sample.oci_manifest)
+        .bytes();
+  };
+  const auto loaded = load_bytes(archive(sample_.upper));
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(details_of(loaded->front()).size, std::ssize(sample_.lower) + std::ssize(sample_.upper));
+  EXPECT_EQ(error_of(archive("something else"), "not what the config says"), Code::kDataLoss);
+}
+
 TEST_F(ArchiveTest, BothDescriptionsInOne) {
   // docker from 25 on: the OCI side gives the bytes, manifest.json further names
   const std::string docker = fmt::format(R"([{{"Config":"{}","RepoTags":["app:1","app:extra"],"Layers":["{}","{}"]}}])",

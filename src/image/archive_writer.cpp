@@ -86,7 +86,8 @@ class Plan {
       if (oci::media_type::is_index(descriptor.media_type)) {
         if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
         take(descriptor);
-        for (const auto& entry : TRY(oci::Index::parse(std::move(raw), descriptor.media_type)).manifests())
+        const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
+        for (const auto& entry : index.manifests())
           queue.push_back({entry, visit.depth + 1});
         continue;
       }

@@ -143,21 +143,38 @@ class ZstdDecoder {
     while (out.pos == 0) {
       const bool more = TRY(input_->want(1));
       if (!more && at_frame_end_) return 0;
+      if (at_frame_end_) TRY(begin_frame());
       ZSTD_inBuffer in{input_->view().data(), input_->view().size(), 0};
       const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in);
       input_->take(in.pos);
       if (ZSTD_isError(code) != 0)
         return fail(Code::kDataLoss, "the zstd stream is corrupt: {}", ZSTD_getErrorName(code));
       at_frame_end_ = code == 0;
+      frame_done_ += out.pos;
+      // The library compares them when it sees a frame in one piece, and not always when it comes in several.
+      if (at_frame_end_ && frame_size_ && *frame_size_ != frame_done_)
+        return fail(Code::kDataLoss, "the zstd stream is corrupt: a frame has another size than it says");
       if (!more && out.pos == 0 && !at_frame_end_) return fail(Code::kDataLoss, "the zstd stream is truncated");
     }
     return out.pos;
   }
 
  private:
+  Status begin_frame() {
+    constexpr std::size_t kLongestHeader = 18;  // RFC 8878, 3.1.1.1, with the magic number
+    (void)TRY(input_->want(kLongestHeader));
+    const auto size = ZSTD_getFrameContentSize(input_->view().data(), input_->view().size());
+    frame_size_.reset();
+    if (size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR) frame_size_ = size;
+    frame_done_ = 0;
+    return {};
+  }
+
   std::shared_ptr<Input> input_;
   std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
   bool at_frame_end_ = true;
+  std::optional<unsigned long long> frame_size_;  ///< as the frame's header says, if it does
+  unsigned long long frame_done_ = 0;
 };
 
 /// Collects the caller's bytes into pieces of kEncoderInput.

@@ -47,7 +47,8 @@ class Parent {
 };
 
 Result<Frame> make_frame(const Stack& stack, const std::string& path, const Parts& parts) {
-  Frame frame{.path = path.empty() ? "" : path + "/", .children = TRY(stack.children(path, parts)), .visits = {}};
+  auto children = TRY(stack.children(path, parts));
+  Frame frame{.path = path.empty() ? "" : path + "/", .children = std::move(children), .visits = {}};
   for (std::size_t i = 0; i < frame.children.size(); ++i) {
     const auto& child = frame.children[i];
     frame.visits.push_back({.key = child.name, .child = i});

@@ -223,7 +223,8 @@ Status TarReader::read_records(std::string_view header, Extended& into, bool glo
     if (key.starts_with(kSchilyXattr)) {
       into.schily.insert_or_assign(std::string(key.substr(kSchilyXattr.size())), std::string(value));
     } else if (key.starts_with(kLibarchiveXattr)) {
-      into.libarchive.insert_or_assign(decode_percent(key.substr(kLibarchiveXattr.size())), TRY(decode_base64(value)));
+      std::string decoded = TRY(decode_base64(value));
+      into.libarchive.insert_or_assign(decode_percent(key.substr(kLibarchiveXattr.size())), std::move(decoded));
     } else if (key == "GNU.sparse.offset" || key == "GNU.sparse.numbytes") {
       if ((into.sparse_numbers.size() % 2 == 0) != (key == "GNU.sparse.offset"))
         return fail(Code::kInvalidArgument, "pax sparse map: {} is out of order", key);

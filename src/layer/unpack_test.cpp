@@ -364,11 +364,10 @@ TEST(UnpackHostile, DevicesAndFifosAreReplacedNotOpened) {
 }
 
 TEST(UnpackHostile, ParentsThatAreNoDirectories) {
-  for (auto* archive : {new Archive(Archive().file("a", "x").file("a/b", "y")),
-                        new Archive(Archive().device(EntryType::kFifo, "a").file("a/b", "y"))}) {
+  for (const auto& archive :
+       {Archive().file("a", "x").file("a/b", "y"), Archive().device(EntryType::kFifo, "a").file("a/b", "y")}) {
     const Root root;
-    EXPECT_EQ(unpack_safely(root, archive->done()).error().code(), Code::kInvalidArgument);
-    delete archive;
+    EXPECT_EQ(unpack_safely(root, archive.done()).error().code(), Code::kInvalidArgument);
   }
 }
 

@@ -74,7 +74,7 @@ class Download {
     skip_ -= skipped;
     bytes.remove_prefix(static_cast<std::size_t>(skipped));
     if (bytes.empty()) return {};
-    if (false)
+    if (std::ssize(bytes) > size_ - offset_)
       return fail(Code::kDataLoss, "{} from {} has more than the {} bytes it should have", ask_.what, host_.registry(),
                   size_);
     TRY(sink_(bytes));

@@ -113,9 +113,16 @@ Status OverlayRung::make_user_namespace() {
 
 Status OverlayRung::make_stub_layer() {
   TRY(sys::make_directories(root_ + "/work", 0700));
-  own_ = TRY(sys::TempDir::make(root_ + "/work", "sandbox-"));
   // Looks like a lease that lives, so that a garbage collection beside us leaves it alone, and takes it after a crash.
-  lock_ = TRY(sys::FileLock::try_lock(own_->path() + "/lock", sys::LockKind::kExclusive));
+  // One that comes between the directory and its lock may take it: then another one is made (store/lease.cpp).
+  for (int attempt = 0; !lock_; ++attempt) {
+    own_ = TRY(sys::TempDir::make(root_ + "/work", "sandbox-"));
+    auto lock = sys::FileLock::try_lock(own_->path() + "/lock", sys::LockKind::kExclusive);
+    if (lock && access((own_->path() + "/lock").c_str(), F_OK) == 0)
+      lock_ = *std::move(lock);
+    else if (!lock && attempt == 3)
+      return std::unexpected(std::move(lock).error());
+  }
   for (const auto* name : {"stub", "stub/dev", "stub/proc", "stub/sys", "stub/etc", "fs", "work"})
     TRY(make_directory(own_->path() + "/" + name));
   for (const auto* name : {"stub/etc/hosts", "stub/etc/resolv.conf"}) {

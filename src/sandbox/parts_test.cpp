@@ -1,7 +1,6 @@
-// The parts that need no privilege: id ranges, control groups, orders and their wire form.
+// The parts that need no privilege: id ranges, control groups, orders.
 #include <gmock/gmock.h>
 
-#include "init/arena.hpp"
 #include "sandbox/id_range.hpp"
 #include "sandbox/init_process.hpp"
 #include "sandbox/pids_cgroup.hpp"
@@ -110,31 +109,6 @@ TEST(Orders, MountsAreSortedByDepth) {
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->orders.mounts.front().target, "/a");
   EXPECT_EQ(plan->orders.mounts.back().target, "/a/b/c");
-}
-
-TEST(Orders, SurviveTheWireAndAnyCutIsNoticed) {
-  Spec spec = valid();
-  spec.environment = {"A=1", std::string("B=") + std::string(100000, 'x')};
-  spec.files = {{std::string("\0secret", 7), "/run/s", 0400, 0, 0}};
-  auto plan = *plan_step(spec, around());
-  const std::string wire = init::encode(plan.orders);
-  const auto read = [](std::string_view bytes, init::StepOrders& orders) {
-    init::Reader reader(bytes.data(), bytes.size());
-    std::uint32_t magic = 0, version = 0;
-    reader(magic, version);
-    fields(reader, orders);
-    return reader.complete();
-  };
-  init::StepOrders back;
-  ASSERT_TRUE(read(wire, back));
-  EXPECT_EQ(std::string_view(back.environment[1].data), plan.orders.environment[1]);
-  EXPECT_EQ(back.lowers.count, 3U);
-  EXPECT_EQ(back.mounts[back.mounts.count - 1].content.size, 7U);
-  EXPECT_EQ(back.shm_bytes, 64U << 20);
-  for (std::size_t cut = 0; cut < 400; ++cut) {
-    init::StepOrders broken;
-    EXPECT_FALSE(read(std::string_view(wire).substr(0, cut), broken)) << cut;
-  }
 }
 
 }  // namespace

@@ -74,13 +74,13 @@ int reach(const char* address, const char* port) {
   if (error == EINPROGRESS) {
     pollfd entry{fd, POLLOUT, 0};
     socklen_t length = sizeof error;
-    error = poll(&entry, 1, 2000) == 1 ? 0 : ETIMEDOUT;
+    error = poll(&entry, 1, 5000) == 1 ? 0 : ETIMEDOUT;
     if (error == 0) (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
   }
   char greeting[64] = "";
   if (error == 0) {
     pollfd entry{fd, POLLIN, 0};
-    const ssize_t got = poll(&entry, 1, 2000) == 1 ? read(fd, greeting, sizeof greeting - 1) : -1;
+    const ssize_t got = poll(&entry, 1, 5000) == 1 ? read(fd, greeting, sizeof greeting - 1) : -1;
     greeting[got > 0 ? got : 0] = '\0';
   }
   printf("%d %s\n", error, greeting);

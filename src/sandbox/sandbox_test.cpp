@@ -15,6 +15,8 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "sandbox/init_process.hpp"
+#include "sandbox/program.hpp"
 #include "sandbox/step_fixture.hpp"
 
 namespace slipway::sandbox {
@@ -440,6 +442,33 @@ TEST_F(StepTest, ThreeHundredLayers) {
   wanted = spec(lowers);
   wanted.argv = {"true"};
   EXPECT_THAT(run(wanted).status.error().what(), HasSubstr("500 layers"));
+}
+
+/// What kernels before 6.5 get: all options of the overlay in one page.
+TEST_F(StepTest, OneCallOverlayTakesFourHundredLayers) {
+  const sys::Fd program = *make_program();
+  Orders space;
+  space.job = init::Job::kUserNamespace;
+  space.uid_map = space.gid_map = {{0, 0x70000000, 65536}};
+  const auto made = ask_init(program.get(), space, {}, 30'000);
+  ASSERT_TRUE(made) << made.error().message();
+  const Spec draft = spec({});
+  Orders orders;
+  orders.job = init::Job::kProbe;
+  orders.one_call_overlay = true;
+  orders.hostname = "probe";
+  orders.shm_bytes = 4096;
+  orders.bases = {{root_ + "/snapshots", true}, {draft.upper.substr(0, draft.upper.rfind('/')), true}};
+  for (int i = 0; i < 400; ++i) {
+    const std::string name = std::string(60, 'b') + std::to_string(i);
+    (void)snapshot(name);
+    orders.lowers.push_back({0, name + "/fs"});
+  }
+  orders.upper = {1, "fs"};
+  orders.work = {1, "work"};
+  const auto done = ask_init(program.get(), orders, {.user_namespace = made->descriptor.get()}, 30'000);
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_THAT(tree(draft.upper), ElementsAre("probe/"));  // and the stubs of /dev, /proc and /sys are gone
 }
 
 TEST_F(StepTest, FloodOfOutputArrivesWhole) {

@@ -182,8 +182,7 @@ Result<std::optional<Blob>> Store::acquire_blob(const Lease& lease, const oci::D
 }
 
 Result<sys::Fd> open_blob(Core& core, const oci::Digest& digest) {
-  const auto size =
-      TRY(core.database.lock()->number("SELECT size FROM blobs WHERE digest = ?", {digest}));
+  const auto size = TRY(core.database.lock()->number("SELECT size FROM blobs WHERE digest = ?", {digest}));
   if (!size) return fail(Code::kNotFound, "the store has no blob {}", digest.text());
   const auto broken = [&](std::string_view how) {
     return std::unexpected(Error(Code::kDataLoss, fmt::format("the blob {} {}", digest.text(), how))

@@ -112,8 +112,8 @@ Status Fsck::read_rows() {
   while (TRY(layers.next())) layers_[TRY(layers.digest(0))].push_back(TRY(layers.digest(1)));
   Rows names = TRY(db->query("SELECT scope, reference, target FROM names"));
   while (TRY(names.next())) names_.push_back({names.text(0), names.text(1), TRY(names.digest(2))});
-  Rows rows = TRY(
-      db->query("SELECT chain, parent, diff, written_here, durable OR boot = ? FROM snapshots", {core_.boot}));
+  Rows rows =
+      TRY(db->query("SELECT chain, parent, diff, written_here, durable OR boot = ? FROM snapshots", {core_.boot}));
   while (TRY(rows.next())) {
     std::optional<oci::Digest> parent;
     if (!rows.null(1)) parent = TRY(rows.digest(1));
@@ -240,8 +240,8 @@ Status Fsck::check_snapshot(const oci::Digest& chain, const SnapshotRow& row) {
     }
   }
   if (!row.written_here) return {};  // nothing here says what should be in it
-  const auto written = layer::write_changes(
-      fs->get(), lowers, [](std::string_view) -> Status { return {}; }, {}, cancel_);
+  const auto written =
+      layer::write_changes(fs->get(), lowers, [](std::string_view) -> Status { return {}; }, {}, cancel_);
   if (!written && written.error().code() == Code::kCancelled) return std::unexpected(written.error());
   if (!written) broken(fmt::format("can not be read: {}", written.error().what()));
   if (written && written->diff_id.digest != row.diff) broken(fmt::format("is no longer {}", row.diff.text()));
@@ -328,8 +328,7 @@ Status Fsck::move_to_trash(const std::string& path) {
   const auto digest = oci::Digest::parse((sha512 ? "sha512:" : "sha256:") + name);
   if (!digest || !path.starts_with("blobs/")) return {};
   const auto hashed = hash_file(target, digest->algorithm(), Cancel());
-  if (hashed && hashed->digest == *digest)
-    return sys::rename_at(AT_FDCWD, target, core_.directory.get(), path);
+  if (hashed && hashed->digest == *digest) return sys::rename_at(AT_FDCWD, target, core_.directory.get(), path);
   return {};
 }
 

@@ -18,7 +18,7 @@
 namespace slipway::store {
 namespace {
 
-constexpr std::size_t kBatch = 64;                           ///< moves of one write transaction
+constexpr std::size_t kBatch = 64;                            ///< moves of one write transaction
 constexpr std::int64_t kFactLife = std::int64_t{30} * 86400;  ///< seconds since a fact was last noted
 
 struct Doomed {
@@ -124,7 +124,8 @@ Status move_batch(Core& core, const Shelf& shelf, std::span<const std::string> n
   const Txn txn = TRY(Txn::write(*db));  // writes nothing: it keeps writers out while we look and move
   for (const auto& name : names) {
     if (TRY(needed(*db, shelf, name))) continue;
-    auto moved = sys::rename_at(AT_FDCWD, shelf.path + "/" + name, AT_FDCWD, core.trash() + "/" + core.fresh_name("gc"));
+    auto moved =
+        sys::rename_at(AT_FDCWD, shelf.path + "/" + name, AT_FDCWD, core.trash() + "/" + core.fresh_name("gc"));
     if (!moved && moved.error().sys_errno() != ENOENT) return moved;
   }
   return {};

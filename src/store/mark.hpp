@@ -33,9 +33,9 @@ struct Graph {
   };
   std::unordered_map<oci::Digest, std::int64_t> blobs;  ///< sizes
   std::unordered_map<oci::Digest, Snapshot> snapshots;
-  std::unordered_map<oci::Digest, std::vector<oci::Digest>> layers;          ///< blobs by diff ID
-  std::unordered_map<oci::Digest, std::vector<oci::Digest>> blob_refs;       ///< of manifests and indexes
-  std::unordered_map<oci::Digest, std::vector<oci::Digest>> snapshot_refs;   ///< of manifests
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> layers;         ///< blobs by diff ID
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> blob_refs;      ///< of manifests and indexes
+  std::unordered_map<oci::Digest, std::vector<oci::Digest>> snapshot_refs;  ///< of manifests
   std::vector<oci::Digest> names;
   std::unordered_set<oci::Digest> leased_blobs, leased_snapshots, leased_records;
   std::vector<Record> records;  ///< most recently used first

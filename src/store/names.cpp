@@ -47,8 +47,7 @@ Result<Expansion> expand_manifest(Core& core, const oci::Manifest& manifest) {
     out.complete = false;
     return out;
   }
-  const auto config =
-      TRY(oci::ImageConfig::parse(TRY(read_blob(core, manifest.config().digest, oci::kConfigLimit))));
+  const auto config = TRY(oci::ImageConfig::parse(TRY(read_blob(core, manifest.config().digest, oci::kConfigLimit))));
   std::optional<oci::ChainId> chain;
   for (const auto& diff : config.view().diff_ids) {
     chain = chain ? chain->next(diff) : oci::ChainId::first(diff);
@@ -109,10 +108,8 @@ std::vector<std::string> canonical(const std::vector<oci::Reference>& references
 }
 
 Result<Name> name_of_row(const Rows& rows) {
-  return Name{.reference = rows.text(0),
-              .target = TRY(rows.digest(1)),
-              .media_type = rows.text(2),
-              .created = rows.integer(3)};
+  return Name{
+      .reference = rows.text(0), .target = TRY(rows.digest(1)), .media_type = rows.text(2), .created = rows.integer(3)};
 }
 
 Result<std::optional<Name>> find(Connection& db, std::string_view scope, const oci::Reference& reference) {
@@ -146,11 +143,11 @@ Status expand_refs(Core& core, const oci::Digest& target, std::string_view media
 
 Result<std::vector<oci::Digest>> reach(Connection& db, const oci::Digest& target) {
   static_assert(static_cast<int>(Need::kBlob) == 0 && static_cast<int>(Need::kManifest) == 1);
-  Rows rows = TRY(db.query(
-      "WITH RECURSIVE reached(kind, digest) AS (VALUES (1, ?1) UNION SELECT refs.kind, refs.child"
-      " FROM refs JOIN reached ON refs.owner = reached.digest WHERE reached.kind = 1 AND refs.kind IN (0, 1))"
-      " SELECT DISTINCT digest FROM reached",
-      {target}));
+  Rows rows = TRY(
+      db.query("WITH RECURSIVE reached(kind, digest) AS (VALUES (1, ?1) UNION SELECT refs.kind, refs.child"
+               " FROM refs JOIN reached ON refs.owner = reached.digest WHERE reached.kind = 1 AND refs.kind IN (0, 1))"
+               " SELECT DISTINCT digest FROM reached",
+               {target}));
   std::vector<oci::Digest> blobs;
   while (TRY(rows.next())) blobs.push_back(TRY(rows.digest(0)));
   return blobs;
@@ -205,9 +202,8 @@ Result<std::optional<Name>> Store::find_name(std::string_view scope, const oci::
 
 Result<std::vector<Name>> Store::list_names(std::string_view scope) const {
   auto db = state_->core->database.lock();
-  Rows rows = TRY(
-      db->query("SELECT reference, target, media_type, created FROM names WHERE scope = ? ORDER BY reference, target",
-                {scope}));
+  Rows rows = TRY(db->query(
+      "SELECT reference, target, media_type, created FROM names WHERE scope = ? ORDER BY reference, target", {scope}));
   std::vector<Name> names;
   while (TRY(rows.next())) names.push_back(TRY(name_of_row(rows)));
   return names;

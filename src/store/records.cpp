@@ -84,8 +84,7 @@ Result<std::optional<Record>> Store::acquire_record(const Lease& lease, std::str
   std::int64_t id = 0;
   Record record{.key = key, .scope = std::string(scope), .value = {}, .snapshots = {}, .blobs = {}, .last_used = 0};
   {
-    Rows rows =
-        TRY(db->query("SELECT id, value, last_used FROM records WHERE scope = ? AND key = ?", {scope, key}));
+    Rows rows = TRY(db->query("SELECT id, value, last_used FROM records WHERE scope = ? AND key = ?", {scope, key}));
     if (!TRY(rows.next())) return std::nullopt;
     id = rows.integer(0);
     record.value = rows.text(1);
@@ -151,7 +150,8 @@ Status Store::remember(std::string_view kind, std::span<const std::pair<std::str
     Txn txn = TRY(Txn::write(*db));
     const std::int64_t time = now().seconds;
     for (const auto& [key, value] : facts) {
-      TRY(db->run("INSERT INTO facts (kind, key, value, noted) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind, key)"
+      TRY(
+          db->run("INSERT INTO facts (kind, key, value, noted) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind, key)"
                   " DO UPDATE SET value = ?3, noted = ?4",
                   {kind, Bind::bytes(key), Bind::bytes(value), time}));
     }

@@ -1,4 +1,5 @@
 // Opening a root: whose it is, what it lies on, which schema it has.
+#include <sys/random.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -19,12 +20,12 @@ struct NetworkFileSystem {
 };
 /// WAL's shared memory needs one machine (sqlite.org/wal.html). FUSE is let through: it tells nothing about itself.
 constexpr std::array kNetworkFileSystems = {
-    NetworkFileSystem{0x6969, "NFS"},          NetworkFileSystem{0x517b, "SMB"},
-    NetworkFileSystem{0xff534d42, "CIFS"},     NetworkFileSystem{0xfe534d42, "SMB2"},
-    NetworkFileSystem{0x01021997, "9P"},       NetworkFileSystem{0x00c36400, "Ceph"},
-    NetworkFileSystem{0x5346414f, "AFS"},      NetworkFileSystem{0x6b414653, "AFS"},
-    NetworkFileSystem{0x73757245, "Coda"},     NetworkFileSystem{0x01161970, "GFS2"},
-    NetworkFileSystem{0x7461636f, "OCFS2"},    NetworkFileSystem{0x0bd00bd0, "Lustre"},
+    NetworkFileSystem{0x6969, "NFS"},       NetworkFileSystem{0x517b, "SMB"},
+    NetworkFileSystem{0xff534d42, "CIFS"},  NetworkFileSystem{0xfe534d42, "SMB2"},
+    NetworkFileSystem{0x01021997, "9P"},    NetworkFileSystem{0x00c36400, "Ceph"},
+    NetworkFileSystem{0x5346414f, "AFS"},   NetworkFileSystem{0x6b414653, "AFS"},
+    NetworkFileSystem{0x73757245, "Coda"},  NetworkFileSystem{0x01161970, "GFS2"},
+    NetworkFileSystem{0x7461636f, "OCFS2"}, NetworkFileSystem{0x0bd00bd0, "Lustre"},
 };
 
 Status check_file_system(int directory, const std::string& root) {
@@ -32,10 +33,10 @@ Status check_file_system(int directory, const std::string& root) {
   if (::fstatfs(directory, &info) < 0) return fail_errno("cannot look at the file system of {}", printable(root));
   for (const auto& entry : kNetworkFileSystems) {
     if (static_cast<unsigned long>(info.f_type) != entry.magic) continue;
-    return std::unexpected(Error(Code::kFailedPrecondition,
-                                 fmt::format("the store can not lie on a network file system: {} is on {}",
-                                             printable(root), entry.name))
-                               .with_hint("give a directory of a local disk with --root or SLIPWAY_ROOT"));
+    return std::unexpected(
+        Error(Code::kFailedPrecondition,
+              fmt::format("the store can not lie on a network file system: {} is on {}", printable(root), entry.name))
+            .with_hint("give a directory of a local disk with --root or SLIPWAY_ROOT"));
   }
   return {};
 }
@@ -44,8 +45,8 @@ Status check_owner(int directory, const std::string& root) {
   const struct stat info = TRY(sys::stat_fd(directory, root));
   if (info.st_uid != ::geteuid()) {
     return std::unexpected(
-        Error(Code::kPermissionDenied, fmt::format("the store {} belongs to uid {}; this is uid {}", printable(root),
-                                                   info.st_uid, ::geteuid()))
+        Error(Code::kPermissionDenied,
+              fmt::format("the store {} belongs to uid {}; this is uid {}", printable(root), info.st_uid, ::geteuid()))
             .with_hint("a store is used by its owner only: choose another with --root or SLIPWAY_ROOT"));
   }
   // Image content must be out of reach for other users of the machine (CVE-2021-41091).
@@ -54,9 +55,7 @@ Status check_owner(int directory, const std::string& root) {
   return {};
 }
 
-Result<bool> exists(int directory, const std::string& name) {
-  return TRY(sys::lstat_at(directory, name)).has_value();
-}
+Result<bool> exists(int directory, const std::string& name) { return TRY(sys::lstat_at(directory, name)).has_value(); }
 
 Result<sys::Fd> open_directory(const std::string& root, bool create) {
   auto opened = sys::open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -149,6 +148,13 @@ Status open_database(Core& core, bool create) {
   return prepare(core, create);
 }
 
+/// Names in the trash must not meet those that a killed process left there.
+std::uint64_t first_serial() {
+  std::uint32_t start = 0;
+  if (::getrandom(&start, sizeof start, 0) != sizeof start) start = static_cast<std::uint32_t>(::getpid());
+  return static_cast<std::uint64_t>(start) << 16;
+}
+
 std::string boot_id() {
   auto text = sys::read_file("/proc/sys/kernel/random/boot_id", 128);
   // Without the id nothing may be taken over from another run of the machine: a name that never comes again.
@@ -201,6 +207,7 @@ Result<std::shared_ptr<Core>> open_core(const std::string& root, const OpenOptio
   core->max_size = options.max_size;
   core->remove_tree = options.remove_tree ? options.remove_tree : sys::remove_tree;
   core->boot = boot_id();
+  core->serial = first_serial();
   TRY(check_owner(core->directory.get(), core->root));
   TRY(check_file_system(core->directory.get(), core->root));
   TRY(check_content(*core));

@@ -12,9 +12,9 @@
 namespace slipway::store {
 
 Result<std::optional<Snapshot>> find_snapshot(Core& core, Connection& db, const oci::Digest& chain) {
-  Rows rows = TRY(
-      db.query("SELECT parent, diff, empty, tree_bytes FROM snapshots WHERE chain = ? AND (durable OR boot = ?)",
-               {chain, core.boot}));
+  Rows rows =
+      TRY(db.query("SELECT parent, diff, empty, tree_bytes FROM snapshots WHERE chain = ? AND (durable OR boot = ?)",
+                   {chain, core.boot}));
   if (!TRY(rows.next())) return std::nullopt;
   Snapshot snapshot{.chain = {chain}, .parent = {}, .diff = {TRY(rows.digest(1))}, .directory = {}};
   if (!rows.null(0)) snapshot.parent = oci::ChainId{TRY(rows.digest(0))};
@@ -154,15 +154,15 @@ Result<Snapshot> SnapshotDraft::State::commit(const Facts& facts) {
     return *existing;
   }
   if (facts.parent && !TRY(find_snapshot(*core, *db, facts.parent->digest))) {
-    return fail(Code::kFailedPrecondition, "the parent {} of the snapshot {} is not here",
-                facts.parent->digest.text(), chain.digest.text());
+    return fail(Code::kFailedPrecondition, "the parent {} of the snapshot {} is not here", facts.parent->digest.text(),
+                chain.digest.text());
   }
   TRY(place(chain.digest));
   const std::optional<oci::Digest> parent = facts.parent ? std::optional(facts.parent->digest) : std::nullopt;
   const auto finish = [&]() -> Status {
-    TRY(db->run("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                {chain.digest, parent, facts.diff.digest, facts.empty, facts.tree_bytes, facts.written_here,
-                 core->boot}));
+    TRY(db->run(
+        "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+        {chain.digest, parent, facts.diff.digest, facts.empty, facts.tree_bytes, facts.written_here, core->boot}));
     return txn.commit();
   };
   if (Status done = finish(); !done) {

@@ -119,24 +119,20 @@ bool Connection::still_there() const {
 
 Error Connection::error(int code) const {
   const int primary = code & 0xff;
-  const int number = state_->handle != nullptr ? sqlite3_system_errno(state_->handle) : 0;
-  const bool from_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL;
   std::string what = fmt::format("{}: {}", printable(state_->path),
                                  state_->handle != nullptr ? sqlite3_errmsg(state_->handle) : sqlite3_errstr(code));
-  if (from_system && number != 0) {
+  if (primary == SQLITE_FULL) return Error(Code::kResourceExhausted, std::move(what)).with_errno(ENOSPC);
+  const int number = state_->handle != nullptr ? sqlite3_system_errno(state_->handle) : 0;
+  if ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN) && number != 0) {
     const Error system = errno_error(number, what);
-    const bool full = primary == SQLITE_FULL || system.code() == Code::kResourceExhausted;
-    const Code chosen = full                         ? Code::kResourceExhausted
-                        : primary == SQLITE_CANTOPEN ? system.code()
-                                                     : Code::kDataLoss;
-    return Error(chosen, system.what()).with_errno(number);
+    const bool told = primary == SQLITE_CANTOPEN || system.code() == Code::kResourceExhausted;
+    return Error(told ? system.code() : Code::kDataLoss, system.what()).with_errno(number);
   }
   Error error(code_of(primary), std::move(what));
   if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) {
     state_->broken = true;
     error.with_hint("`slipway fsck --repair` rebuilds it from the blobs");
   }
-  if (primary == SQLITE_FULL) return std::move(error).with_errno(ENOSPC);
   return error;
 }
 
@@ -194,8 +190,7 @@ Result<Rows> Connection::query(std::string_view sql, std::initializer_list<Bind>
 
 Result<int> Connection::run(std::string_view sql, std::initializer_list<Bind> binds) {
   Rows rows = TRY(query(sql, binds));
-  while (TRY(rows.next())) {
-  }
+  while (TRY(rows.next())) {}
   return sqlite3_changes(state_->handle);
 }
 
@@ -231,10 +226,9 @@ Result<oci::Digest> Rows::digest(int column) const {
   if (raw.size() == 64) return oci::Digest::parse("sha512:" + hex(raw));
   if (raw.size() == 32) return oci::Digest::from_raw_sha256(raw);
   connection_->state_->broken = true;
-  return std::unexpected(
-      Error(Code::kDataLoss, fmt::format("{} is broken: a digest of {} bytes", printable(connection_->path()),
-                                         raw.size()))
-          .with_hint("`slipway fsck --repair` rebuilds it from the blobs"));
+  return std::unexpected(Error(Code::kDataLoss, fmt::format("{} is broken: a digest of {} bytes",
+                                                            printable(connection_->path()), raw.size()))
+                             .with_hint("`slipway fsck --repair` rebuilds it from the blobs"));
 }
 
 Result<Txn> Txn::write(Connection& connection) {

@@ -21,7 +21,7 @@ Result<Store> Store::open(const std::string& root, const OpenOptions& options) {
 
 const std::string& Store::root() const { return state_->core->root; }
 
-// Why one fsync of the WAL is enough: commits are appended to it in order, so syncing the file makes every commit
+// Why one fdatasync of the WAL is enough: commits are appended to it in order, so syncing the file makes every commit
 // before this moment durable, whoever wrote it. Commits that are in the WAL no more were moved to meta.db by a
 // checkpoint, which syncs meta.db before the WAL's space is used again (sqlite.org/wal.html; synchronous=NORMAL). The
 // directory is synced for a WAL that was just made. The descriptor is a second one of the WAL: SQLite's POSIX locks,
@@ -31,7 +31,8 @@ Status Store::flush() {
   const std::string path = core.database_path() + "-wal";
   auto wal = sys::open(path, O_RDWR | O_NOFOLLOW);
   if (wal) {
-    TRY(sys::sync(wal->get(), path));
+    // Not fsync: commits overwrite the WAL's space, and its mtime alone would cost a commit of the journal.
+    if (::fdatasync(wal->get()) < 0) return fail_errno("cannot make {} durable", printable(path));
   } else if (wal.error().sys_errno() != ENOENT) {
     return std::unexpected(std::move(wal).error());
   }

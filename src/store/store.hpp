@@ -19,10 +19,14 @@
 //          meta.db                     SQLite, WAL; schema.hpp
 //          gc.lock, keys/<hex>         OFD locks: one gc at a time, one execution per equal step
 //
-// Order of a write: temporary file in work/<lease> → hashed while written → fsync → (rename + row in one write
-// transaction) with the directory's fsync before the commit. Order of a removal: rows first; then, in a transaction
-// that finds no row again, the bytes move to work/<gc lease> and are deleted there. So a row never points at bytes that
-// are not durable (R1), and bytes without a row are garbage.
+//          reserve/*           space and inodes that are given back when the disk is full, so that gc can work
+//          meta.db.broken-*    what was set aside by a rebuild
+//
+// Order of a write: temporary file in work/<lease>, hashed while written → claim of the digest (a lease row) → fsync →
+// rename into blobs/ → fsync of the directory → row. A snapshot's tree is renamed inside the transaction that writes
+// its row; it is derived data and is not synced. Order of a removal: rows first, in the transaction that marked; then,
+// in one that finds neither row nor claim, the bytes move to work/.trash and are deleted there. So a row never points
+// at bytes that are not durable (R1), and bytes without a row and without a claim are garbage.
 //
 // Every failure is a Status; SQLite's busy, full and I/O errors arrive as kUnavailable, kResourceExhausted and
 // kDataLoss. All calls may come from any thread. No connection crosses a fork.
@@ -198,8 +202,8 @@ class Store {
   [[nodiscard]] Status mark_snapshots_durable();
   [[nodiscard]] Result<Usage> usage() const;
   [[nodiscard]] Result<GcReport> gc(const GcOptions& options, const Cancel& cancel);
-  /// Re-hashes every blob, compares every snapshot with the layer it was made from, checks rows both ways. Empty: all is
-  /// well. A whole blob without a row is garbage, not a finding. With `repair` drops what is broken (and names that
+  /// Re-hashes every blob, compares every snapshot with the layer it was made from, checks rows both ways. Empty: all
+  /// is well. A whole blob without a row is garbage, not a finding. With `repair` drops what is broken (and names that
   /// need it), never what is good; the findings are then what was found and dropped.
   [[nodiscard]] Result<std::vector<Finding>> fsck(bool repair, const Cancel& cancel);
 

@@ -48,16 +48,23 @@ Status loop(const std::string& root, std::uint64_t seed, int steps) {
     switch (random(8)) {
       case 0:
       case 1:
-      case 2: TRY(context(build_seed(store, which), "while building seed {}", which)); break;
+      case 2:
+        TRY(context(build_seed(store, which), "while building seed {}", which));
+        break;
       case 3:
       case 4: {
         const Status verified = context(verify_seed(store, which), "while verifying seed {}", which);
         if (!verified && verified.error().code() != Code::kNotFound) return verified;
         break;
       }
-      case 5: TRY(context(use_record(store, which), "while using the record of seed {}", which)); break;
-      case 6: TRY(forget_seed(store, which)); break;
-      default: TRY(store.gc({.max_size = random(2) == 0 ? std::optional(std::int64_t{100000}) : std::nullopt}, Cancel()));
+      case 5:
+        TRY(context(use_record(store, which), "while using the record of seed {}", which));
+        break;
+      case 6:
+        TRY(forget_seed(store, which));
+        break;
+      default:
+        TRY(store.gc({.max_size = random(2) == 0 ? std::optional(std::int64_t{100000}) : std::nullopt}, Cancel()));
     }
     std::cout << '.' << std::flush;
   }

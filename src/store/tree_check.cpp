@@ -79,7 +79,7 @@ class Table {
   template <class Visit>
   void for_each_unseen(Visit visit) const {
     for (const auto& [key, expected] : names_) {
-      if (!expected.seen) visit(expected.entry.path);
+      if (!expected.seen) visit(expected.entry.path, expected.whiteout);
     }
   }
   [[nodiscard]] const std::vector<std::string>& lost_parents() const { return lost_parents_; }
@@ -105,9 +105,11 @@ class Table {
       return {};
     }
     if (parts.name.starts_with(layer::kWhiteoutPrefix)) {
-      Expected hidden{.entry = {.path = path}, .content = {}, .whiteout = true};
+      const std::string name = parts.name.substr(layer::kWhiteoutPrefix.size());
+      Expected hidden{
+          .entry = {.path = parts.parent.empty() ? name : parts.parent + "/" + name}, .content = {}, .whiteout = true};
       // An entry of the same name in this layer stands instead of the whiteout.
-      names_.emplace(key_of(*parent, parts.name.substr(layer::kWhiteoutPrefix.size())), std::move(hidden));
+      names_.emplace(key_of(*parent, name), std::move(hidden));
       return {};
     }
     if (entry.type == layer::EntryType::kHardLink) return add_hard_link(entry, path, *parent, parts.name);
@@ -205,8 +207,8 @@ class TreeWalk {
     }
     if (differences_.size() >= kMostDifferences) return std::move(differences_);
     for (const auto& path : table_.lost_parents()) differ(path, "is missing");
-    table_.for_each_unseen([&](const std::string& path) {
-      differ(path, "is missing");
+    table_.for_each_unseen([&](const std::string& path, bool whiteout) {
+      differ(path, whiteout ? "should hide what is below it" : "is missing");
       explain(layer::split_path_parts(path).parent);
     });
     for (const auto& [path, entry] : unexplained_) {
@@ -290,8 +292,8 @@ class TreeWalk {
   Result<std::optional<std::string>> compare(const Expected& expected, const layer::TreeFile& file) {
     if (expected.whiteout) return "is there, and its layer removes it";
     if (auto problem = compare_facts(expected.entry, file.entry)) return problem;
-    const bool has_attributes = file.entry.type == layer::EntryType::kFile ||
-                                file.entry.type == layer::EntryType::kDirectory;
+    const bool has_attributes =
+        file.entry.type == layer::EntryType::kFile || file.entry.type == layer::EntryType::kDirectory;
     if (has_attributes && expected.entry.xattrs != file.entry.xattrs) return "has other extended attributes";
     if (!expected.content) return std::nullopt;
     const auto found = hash(file.fd.get());

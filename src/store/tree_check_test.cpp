@@ -20,7 +20,12 @@ using testing::file;
 using testing::TestFile;
 
 TestFile other(EntryType type, std::string path, std::string link = "", std::uint32_t mode = 0755) {
-  return {Entry{.type = type, .path = std::move(path), .mode = mode, .mtime = {1600000000, 0}, .link_target = std::move(link)}, ""};
+  return {Entry{.type = type,
+                .path = std::move(path),
+                .mode = mode,
+                .mtime = {1600000000, 0},
+                .link_target = std::move(link)},
+          ""};
 }
 
 struct TreeCheckTest : ::testing::Test {
@@ -89,6 +94,7 @@ struct Change {
   std::function<void(const std::string& tree)> make;
   const char* expect;
 };
+void PrintTo(const Change& change, std::ostream* out) { *out << change.name; }
 struct TreeChangeTest : TreeCheckTest, ::testing::WithParamInterface<Change> {};
 
 TEST_P(TreeChangeTest, IsFound) {
@@ -161,9 +167,8 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"ForeignDirectory",
                [](const std::string& tree) { ASSERT_EQ(::mkdir((tree + "/usr/share/foreign").c_str(), 0755), 0); },
                "usr/share/foreign is not part of its layer"},
-        Change{"LostWhiteout",
-               [](const std::string& tree) { ASSERT_EQ(::unlink((tree + "/gone/old").c_str()), 0); },
-               "gone/old is missing"},
+        Change{"LostWhiteout", [](const std::string& tree) { ASSERT_EQ(::unlink((tree + "/gone/old").c_str()), 0); },
+               "gone/old should hide what is below it"},
         Change{"Device",
                [](const std::string& tree) {
                  keep_time(tree + "/dev/null", [&] {

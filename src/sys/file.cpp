@@ -222,38 +222,60 @@ Result<std::vector<std::string>> list_directory(int dir, const std::string& name
 
 namespace {
 
-// Iterative: a hostile tree may be deeper than the stack; each level holds one descriptor, deep ones are moved up
-// first.
-Status remove_content(int at, const std::string& name, dev_t device, int depth) {
+/// A directory whose names are being removed.
+struct Removal {
+  Fd dir;
+  std::string name;
+  std::vector<std::string> names;
+  std::size_t next = 0;
+};
+
+Result<std::optional<Removal>> enter_to_remove(int at, const std::string& name, dev_t device) {
   const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   auto opened = open_at(at, name, flags);
-  if (!opened && opened.error().sys_errno() == EACCES) {
-    (void)::fchmodat(at, name.c_str(), 0700, 0);
+  if (!opened && opened.error().sys_errno() == EACCES && ::fchmodat(at, name.c_str(), 0700, 0) == 0)
     opened = open_at(at, name, flags);
-  }
-  if (!opened && opened.error().sys_errno() == ENOENT) return {};
-  const Fd dir = TRY(std::move(opened));
+  if (!opened && opened.error().sys_errno() == ENOENT) return std::nullopt;
+  Fd dir = TRY(std::move(opened));
   const struct stat info = TRY(stat_fd(dir.get(), name));
   if (info.st_dev != device)
     return fail(Code::kFailedPrecondition, "{} is a mount point and is left alone", printable(name));
-  if ((info.st_mode & 0700) != 0700) (void)::fchmod(dir.get(), 0700);
-  const auto names = TRY(list_directory(dir.get(), name));
-  for (const auto& entry : names) {
-    if (::unlinkat(dir.get(), entry.c_str(), 0) == 0 || errno == ENOENT) continue;
-    if (errno != EISDIR && errno != EPERM) return fail_errno("cannot remove {}", printable(entry));
-    if (depth >= 200) {  // hoist the subtree so that neither stack nor descriptors grow with the depth
-      const std::string lifted =
-          fmt::format(".slipway-remove-{}-{}", static_cast<std::uint64_t>(info.st_ino), entry.size());
-      if (::renameat(dir.get(), entry.c_str(), at, lifted.c_str()) == 0) {
-        TRY(remove_content(at, lifted, device, depth - 1));
-        TRY(unlink_at(at, lifted, AT_REMOVEDIR));
-        continue;
-      }
+  if ((info.st_mode & 0700) != 0700 && ::fchmod(dir.get(), 0700) < 0) return fail_errno("cannot enter {}", printable(name));
+  auto names = TRY(list_directory(dir.get(), name));
+  return Removal{std::move(dir), name, std::move(names), 0};
+}
+
+// A hostile tree may be deeper than the stack and the table of descriptors: what lies deeper than kDepth is moved up
+// into the top directory first and removed from there.
+Status remove_content(int at, const std::string& name, dev_t device) {
+  constexpr std::size_t kDepth = 64;
+  std::vector<Removal> stack;
+  std::size_t lifted = 0;
+  auto top = TRY(enter_to_remove(at, name, device));
+  if (!top) return {};
+  stack.push_back(*std::move(top));
+  while (true) {
+    Removal& here = stack.back();
+    if (here.next == here.names.size()) {
+      if (stack.size() == 1) return {};
+      const std::string done = std::move(here.name);
+      stack.pop_back();
+      TRY(unlink_at(stack.back().dir.get(), done, AT_REMOVEDIR));
+      continue;
     }
-    TRY(remove_content(dir.get(), entry, device, depth + 1));
-    TRY(unlink_at(dir.get(), entry, AT_REMOVEDIR));
+    const std::string entry = here.names[here.next++];
+    if (::unlinkat(here.dir.get(), entry.c_str(), 0) == 0 || errno == ENOENT) continue;
+    if (errno != EISDIR && errno != EPERM) return fail_errno("cannot remove {}", printable(entry));
+    if (stack.size() >= kDepth) {
+      const std::string up = fmt::format(".slipway-remove-{}", lifted++);
+      if (::renameat(here.dir.get(), entry.c_str(), stack.front().dir.get(), up.c_str()) < 0)
+        return fail_errno("cannot move {} up to remove it", printable(entry));
+      stack.front().names.push_back(up);
+      continue;
+    }
+    auto below = TRY(enter_to_remove(here.dir.get(), entry, device));
+    if (below) stack.push_back(*std::move(below));
   }
-  return {};
 }
 
 }  // namespace
@@ -265,7 +287,7 @@ Status remove_tree(int at, const std::string& name) {
     return fail_errno("cannot remove {}", printable(name));
   }
   if (!S_ISDIR(info.st_mode)) return unlink_at(at, name);
-  TRY(remove_content(at, name, info.st_dev, 0));
+  TRY(remove_content(at, name, info.st_dev));
   return unlink_at(at, name, AT_REMOVEDIR);
 }
 

@@ -4,11 +4,10 @@ meta.db. Each is followed by: the earlier image is there, fsck agrees, the same 
 import contextlib
 import os
 import random
-import shutil
 import subprocess
 import unittest
 
-from support import Case, Slipway, base_tar, main, require, run
+from support import Case, Slipway, main, require, run
 
 SIZE_MIB = 96
 
@@ -120,7 +119,8 @@ class SizeLimitTest(Case):
     def test_gc_reaches_its_cap(self):
         self.give_base()
         for number in range(4):
-            self.slipway.build(self.context(f"FROM base\nRUN echo {number}; head -c 8000000 /dev/urandom >/r\n"))
+            self.slipway.build(self.context(f"FROM base\nRUN echo {number}; head -c 8000000 /dev/urandom >/r\n"), "-t", "r:1")
+        self.slipway("rmi", "r:1")
         self.slipway("gc", "--max-size", "12MB")
         total = sum(os.lstat(os.path.join(folder, file)).st_size
                     for part in ("blobs", "snapshots") for folder, _, files in os.walk(self.slipway.root / part)

@@ -4,7 +4,7 @@ import json
 import tempfile
 import unittest
 
-from support import Case, Dockerd, Registry, base_tar, facts_of_tar, main, require, run
+from support import Case, Dockerd, Registry, base_tar, facts_of_tar, main, require
 
 dockerd = None
 

@@ -7,7 +7,6 @@ import os
 import random
 import select
 import signal
-import subprocess
 import time
 
 from support import DEADLINE, Case, Registry, main, mounts_below, processes_with, require, until

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Exit 0 means stored (R5): full devices, closed pipes, folders that cannot be written."""
-import json
 import os
 import subprocess
-import tempfile
 
 from support import Case, main, run
 

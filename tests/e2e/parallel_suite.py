@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Many processes on one root (R9, R10): builds and gc side by side, equal steps once, gc between pull and first use."""
 import os
-import subprocess
 import threading
 
-from support import DEADLINE, Case, Registry, main, require, steps
+from support import DEADLINE, Case, Registry, main, require
 
 ROUNDS = int(os.environ.get("SLIPWAY_ROUNDS", "25"))
 

@@ -4,13 +4,10 @@
 The user exists only in a mount namespace of each command: copies of /etc/passwd, /etc/group, /etc/subuid and /etc/subgid
 with one line more lie over the real ones there. The machine is not changed.
 """
-import json
 import os
 import pathlib
-import subprocess
-import unittest
 
-from support import CLEAN, Case, Registry, Slipway, base_tar, main, mounts_below, require, run
+from support import CLEAN, Case, Registry, Slipway, base_tar, main, require, run
 
 UID = 54321
 NAME = "slipway-e2e"
