@@ -19,10 +19,7 @@ Result<store::Store> Session::open_store() const {
 }
 
 Result<registry::Client> Session::registry_client() const {
-  registry::ClientOptions options;
-  options.credentials = TRY(registry::CredentialStore::load(environment));
-  options.user_agent = "slipway/" SLIPWAY_VERSION;
-  return registry::Client::make(std::move(options));
+  return registry::Client::make(TRY(registry::ClientOptions::from_environment(environment)));
 }
 
 Result<std::unique_ptr<ProgressReader>> Session::progress(const Arguments& arguments, std::string_view phase) const {
