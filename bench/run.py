@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -253,6 +254,8 @@ def main():
         sys.exit("bench/run.py: the peers need root")
     work.mkdir(parents=True, exist_ok=True)
     log = lambda text: print(text, file=sys.stderr, flush=True)
+    # Stopped from outside is stopped in order: the daemons must not outlive the run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [SCENARIOS[n](work) for n in args.scenario or SCENARIOS]
     wanted = [] if args.no_peers else args.peer or list(builders.PEERS)
     group = [builders.Slipway(work, args.slipway)] if args.slipway else []

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <mutex>
 
 #include "base/text.hpp"
 #include "cli/build_request.hpp"
@@ -63,13 +64,15 @@ Error failed_to_solve(const Error& error) {
 Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader) {
   auto client = TRY(session.registry_client());
   auto store = TRY(session.open_store());
+  std::mutex making;                      // steps start on many threads
   std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
   build::Tools tools{.store = store,
                      .client = client,
                      .sandbox = [&]() -> Result<sandbox::Sandbox*> {
+                       const std::lock_guard lock(making);
                        if (!box) {
                          box = std::make_unique<sandbox::Sandbox>(
-                             TRY(sandbox::Sandbox::make({.root = session.root, .require_isolation = ""})));
+                             TRY(sandbox::Sandbox::make({.root = store.root(), .require_isolation = ""})));
                        }
                        return box.get();
                      },

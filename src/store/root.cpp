@@ -204,6 +204,10 @@ Result<std::shared_ptr<Core>> open_core(const std::string& root, const OpenOptio
   auto core = std::make_shared<Core>();
   core->root = TRY(absolute(root));
   core->directory = TRY(open_directory(core->root, options.create));
+  // Without "..", links and doubled slashes: others compare paths below the root with it.
+  const std::unique_ptr<char, void (*)(void*)> real(::realpath(core->root.c_str(), nullptr), &std::free);
+  if (!real) return fail_errno("cannot resolve the store's directory {}", printable(core->root));
+  core->root = real.get();
   core->max_size = options.max_size;
   core->remove_tree = options.remove_tree ? options.remove_tree : sys::remove_tree;
   core->boot = boot_id();

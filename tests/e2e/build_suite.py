@@ -27,6 +27,12 @@ COPY --from=one /out /out
         tree = self.slipway.tree(source)
         self.assertEqual((0o750, "7:8"), tree["out/file"][1:3])
 
+    def test_the_root_may_be_named_by_any_path(self):
+        source = self.context("FROM base\nCOPY . /c\nRUN echo made >/file\n")
+        crooked = f"{self.slipway.root}/../{self.slipway.root.name}//."
+        self.slipway("--root", crooked, "build", "-q", source)
+        self.slipway("--root", self.slipway.root.name, "build", "-q", "--no-cache", source, cwd=self.slipway.root.parent)
+
     def test_target_stops_there(self):
         source = self.context("FROM base AS a\nRUN echo a >/stage\nFROM a AS b\nRUN exit 1\n")
         self.assertIn("stage", self.slipway.tree(source, "--target", "a"))
