@@ -84,7 +84,9 @@ Result<bool> sweep_one(Core& core, const std::string& name, bool quick) {
     held = TRY(std::move(lock));
   }
   TRY(forget(core, name));
-  TRY(sys::rename_at(AT_FDCWD, path, AT_FDCWD, core.trash() + "/" + core.fresh_name("lease")));
+  Status moved = sys::rename_at(AT_FDCWD, path, AT_FDCWD, core.trash() + "/" + core.fresh_name("lease"));
+  if (!moved && moved.error().sys_errno() == ENOENT) return false;  // its owner was just ending, and has removed it
+  TRY(std::move(moved));
   return true;
 }
 
