@@ -26,7 +26,7 @@ class Builder:
 
     def __init__(self, work):
         self.work = pathlib.Path(work)
-        self.state = self.work / self.name
+        self.state = self.work / "disk" / self.name
         self.bases = {}
 
     def unable(self):

@@ -187,6 +187,33 @@ def measure_version(binary, rounds=50):
     return times
 
 
+class Disk:
+    """Where the builders keep their state: WORK/disk, a fresh journaled ext4 in a sparse file, the same for all.
+
+    On an ext4 without a journal, as some virtual machines have, a new file's inode is looked for among all that were
+    deleted in the last minutes: then whoever builds after somebody deleted ten thousand files is measured for that."""
+
+    def __init__(self, work, plain):
+        self.point = work / "disk"
+        self.image = work / "disk.img"
+        self.plain = plain
+
+    def __enter__(self):
+        shutil.rmtree(self.point, ignore_errors=True)
+        self.point.mkdir()
+        if not self.plain:
+            with open(self.image, "wb") as file:
+                file.truncate(64 << 30)
+            subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
+            subprocess.run(["mount", "-o", "loop,noatime", self.image, self.point], check=True)
+        return self
+
+    def __exit__(self, *_):
+        if not self.plain:
+            subprocess.run(["umount", "-R", self.point], check=False)
+            self.image.unlink(missing_ok=True)
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -235,6 +262,7 @@ def parse():
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "slipway-bench"))
+    parser.add_argument("--plain-disk", action="store_true", help="state on the work directory's own file system")
     parser.add_argument("--record", help="JSON file (default: WORK/record.json)")
     parser.add_argument("--table", help="print the table of a JSON record and stop")
     parser.add_argument("--clean", action="store_true", help="remove the work directory and stop")
@@ -271,31 +299,32 @@ def main():
     target = pathlib.Path(args.record) if args.record else work / "record.json"
     record = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine(),
               "builders": [b.name for b in group], "versions": {}, "rounds": args.rounds, "scenarios": []}
-    try:
-        for builder in group:
-            builder.start()
-            record["versions"][builder.name] = builder.version()
-        for scenario in chosen:
-            scenario.write()
-            image = bases.make(work, scenario.base, log)
+    with Disk(work, args.plain_disk):
+        try:
             for builder in group:
-                builder.give_base(scenario.base, image)
-            rounds = min(args.rounds, scenario.rounds or args.rounds)
-            samples, peaks = measure(scenario, group, rounds, log)
-            row = {"name": scenario.name, "title": scenario.title, "bar": scenario.bar, "samples": samples,
-                   "median": {n: statistics.median(t) for n, t in samples.items()},
-                   "peak_mib": {n: round(k / 1024) for n, k in peaks.items() if k}}
-            others = {n: m for n, m in row["median"].items() if n != "slipway"}
-            if others and "slipway" in row["median"]:
-                row["best_peer"] = min(others, key=others.get)
-                row["ratio"] = row["median"]["slipway"] / others[row["best_peer"]]
-            record["scenarios"].append(row)
-            target.write_text(json.dumps(record, indent=1) + "\n")  # what was measured stays when the rest is stopped
-        if args.slipway:
-            record["version_ms"] = statistics.median(measure_version(args.slipway))
-    finally:
-        for builder in group:
-            builder.stop()
+                builder.start()
+                record["versions"][builder.name] = builder.version()
+            for scenario in chosen:
+                scenario.write()
+                image = bases.make(work, scenario.base, log)
+                for builder in group:
+                    builder.give_base(scenario.base, image)
+                rounds = min(args.rounds, scenario.rounds or args.rounds)
+                samples, peaks = measure(scenario, group, rounds, log)
+                row = {"name": scenario.name, "title": scenario.title, "bar": scenario.bar, "samples": samples,
+                       "median": {n: statistics.median(t) for n, t in samples.items()},
+                       "peak_mib": {n: round(k / 1024) for n, k in peaks.items() if k}}
+                others = {n: m for n, m in row["median"].items() if n != "slipway"}
+                if others and "slipway" in row["median"]:
+                    row["best_peer"] = min(others, key=others.get)
+                    row["ratio"] = row["median"]["slipway"] / others[row["best_peer"]]
+                record["scenarios"].append(row)
+                target.write_text(json.dumps(record, indent=1) + "\n")  # what was measured stays when the rest is stopped
+            if args.slipway:
+                record["version_ms"] = statistics.median(measure_version(args.slipway))
+        finally:
+            for builder in group:
+                builder.stop()
     target.write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))
     log(f"record: {target}")
