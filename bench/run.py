@@ -319,7 +319,8 @@ def main():
                     row["best_peer"] = min(others, key=others.get)
                     row["ratio"] = row["median"]["slipway"] / others[row["best_peer"]]
                 record["scenarios"].append(row)
-                target.write_text(json.dumps(record, indent=1) + "\n")  # what was measured stays when the rest is stopped
+                # What was measured stays when the rest is stopped.
+                target.write_text(json.dumps(record, indent=1) + "\n")
             if args.slipway:
                 record["version_ms"] = statistics.median(measure_version(args.slipway))
         finally:
