@@ -1,5 +1,5 @@
-// What copy, workdir and exec have in common: one fresh layer over the first input, committed in the background,
-// recorded with all layers of the result.
+// What copy, workdir and exec have in common: one fresh layer over the first input, recorded with all layers of the result.
+// It is committed before its dependents start, because commit moves its tree to its place in the store.
 #pragma once
 
 #include "build/commit.hpp"
