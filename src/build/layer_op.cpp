@@ -16,7 +16,8 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
     store::SnapshotDraft draft = TRY(context_.shop.store.draft_snapshot(context_.shop.lease));
     TRY(fill(draft, lowers, inputs, cancel));
     auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
-    TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
+    // With clamped times the tree is not what its dependents must see: they wait for the layer.
+    if (context_.epoch) TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
     return stack;
   };
   auto output = work();
@@ -24,8 +25,13 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
   return output;
 }
 
-Result<std::string> LayerOp::finish(const solver::Output& output, const Cancel&) {
-  return static_cast<const Stack&>(output).encode();
+Result<std::string> LayerOp::finish(const solver::Output& output, const Cancel& cancel) {
+  const Stack& stack = static_cast<const Stack&>(output);
+  if (!context_.epoch) {
+    if (Status done = commit_top(context_.shop, stack, {}, cancel); !done)
+      return std::unexpected(place_.locate(std::move(done).error()));
+  }
+  return stack.encode();
 }
 
 Definition& Definition::add(std::string_view label, std::string_view value) {

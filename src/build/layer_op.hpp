@@ -1,5 +1,6 @@
-// What copy, workdir and exec have in common: one fresh layer over the first input, recorded with all layers of the result.
-// It is committed before its dependents start, because commit moves its tree to its place in the store.
+// What copy, workdir and exec have in common: one fresh layer over the first input, recorded with all layers of the
+// result. Dependents start over its tree at once; tar, compression and the blob's fsync run beside them (solver.hpp:
+// finish).
 #pragma once
 
 #include "build/commit.hpp"

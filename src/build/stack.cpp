@@ -44,8 +44,7 @@ Status Layer::commit(const LayerFacts& facts, const std::optional<oci::ChainId>&
   if (!draft_) return fail(Code::kInternal, "a layer was committed twice");
   const store::Snapshot snapshot = TRY(
       draft_->commit({.parent = parent, .diff = facts.diff, .empty = facts.empty, .tree_bytes = facts.plain_bytes}));
-  directory_ = snapshot.directory;
-  facts_ = facts;
+  facts_ = facts;  // directory_ stays: steps over this tree may be running, and an equal one elsewhere is no better
   empty_ = facts.empty;
   return {};
 }

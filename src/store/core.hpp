@@ -34,7 +34,10 @@ struct Core {
   [[nodiscard]] std::string database_path() const { return root + "/meta.db"; }
   [[nodiscard]] std::string blob_directory(const oci::Digest& digest) const;
   [[nodiscard]] std::string blob_path(const oci::Digest& digest) const;
-  [[nodiscard]] std::string snapshot_path(const oci::Digest& chain) const;  ///< its "fs"
+  /// The "fs" of a snapshot, by the name of its directory.
+  [[nodiscard]] std::string snapshot_path(std::string_view directory) const {
+    return fmt::format("{}/snapshots/{}/fs", root, directory);
+  }
   [[nodiscard]] std::string lease_path(std::string_view lease) const { return root + "/work/" + std::string(lease); }
   [[nodiscard]] std::string trash() const { return root + "/work/.trash"; }
   [[nodiscard]] std::string gc_lock() const { return root + "/gc.lock"; }

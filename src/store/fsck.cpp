@@ -40,6 +40,7 @@ class Fsck {
     oci::Digest diff;
     bool written_here;
     bool usable;
+    std::string directory;
   };
   struct NameRow {
     std::string scope, reference;
@@ -112,13 +113,16 @@ Status Fsck::read_rows() {
   while (TRY(layers.next())) layers_[TRY(layers.digest(0))].push_back(TRY(layers.digest(1)));
   Rows names = TRY(db->query("SELECT scope, reference, target FROM names"));
   while (TRY(names.next())) names_.push_back({names.text(0), names.text(1), TRY(names.digest(2))});
-  Rows rows =
-      TRY(db->query("SELECT chain, parent, diff, written_here, durable OR boot = ? FROM snapshots", {core_.boot}));
+  Rows rows = TRY(db->query("SELECT chain, parent, diff, written_here, durable OR boot = ?, directory FROM snapshots",
+                            {core_.boot}));
   while (TRY(rows.next())) {
     std::optional<oci::Digest> parent;
     if (!rows.null(1)) parent = TRY(rows.digest(1));
-    snapshots_.emplace(TRY(rows.digest(0)),
-                       SnapshotRow{parent, TRY(rows.digest(2)), rows.integer(3) != 0, rows.integer(4) != 0});
+    snapshots_.emplace(TRY(rows.digest(0)), SnapshotRow{.parent = parent,
+                                                        .diff = TRY(rows.digest(2)),
+                                                        .written_here = rows.integer(3) != 0,
+                                                        .usable = rows.integer(4) != 0,
+                                                        .directory = rows.text(5)});
   }
   return {};
 }
@@ -210,7 +214,7 @@ Result<std::vector<sys::Fd>> Fsck::open_lowers(const SnapshotRow& row) const {
   for (auto chain = row.parent; chain;) {
     const auto found = snapshots_.find(*chain);
     if (found == snapshots_.end()) break;
-    auto fs = sys::open(core_.snapshot_path(*chain), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    auto fs = sys::open(core_.snapshot_path(found->second.directory), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (fs) lowers.push_back(std::move(*fs));
     if (!fs && fs.error().sys_errno() != ENOENT && fs.error().sys_errno() != ENOTDIR)
       return std::unexpected(fs.error());
@@ -224,7 +228,7 @@ Status Fsck::check_snapshot(const oci::Digest& chain, const SnapshotRow& row) {
     find("snapshot " + chain.text(), std::move(problem));
     broken_snapshots_.insert(chain);
   };
-  const auto fs = sys::open(core_.snapshot_path(chain), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const auto fs = sys::open(core_.snapshot_path(row.directory), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!fs && fs.error().code() != Code::kNotFound && fs.error().sys_errno() != ELOOP)
     return std::unexpected(fs.error());
   if (!fs) {
@@ -258,21 +262,25 @@ Status Fsck::check_by_blob(const oci::Digest& chain, int fs, const std::vector<i
   return {};
 }
 
+/// Files, and what lies beside the tree of a snapshot. Directories without a row are garbage for gc: drafts.
 Status Fsck::check_snapshot_strays() {
   const auto dir = TRY(sys::open_at(core_.directory.get(), "snapshots", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  std::set<std::string> named;
+  for (const auto& [chain, row] : snapshots_) named.insert(row.directory);
   for (const auto& name : TRY(sys::list_directory(dir.get(), "snapshots"))) {
     const std::string path = "snapshots/" + name;
-    const auto chain = oci::Digest::parse("sha256:" + name);
-    if (!chain) {
-      find("file " + printable(path), "is foreign: its name is no digest");
+    const auto info = TRY(sys::lstat_at(dir.get(), name));
+    if (!info) continue;
+    if (!S_ISDIR(info->st_mode)) {
+      find("file " + printable(path), "is foreign: it is no directory");
       foreign_.push_back(path);
       continue;
     }
-    if (!snapshots_.contains(*chain)) continue;  // garbage of a commit that was killed
+    if (!named.contains(name)) continue;
     const auto inner = sys::open_at(dir.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!inner) continue;
     for (const auto& entry : TRY(sys::list_directory(inner->get(), path))) {
-      if (entry == "fs") continue;
+      if (entry == "fs" || entry == "work") continue;  // work: of a commit that was killed
       find("file " + printable(path + "/" + entry), "is foreign");
       foreign_.push_back(path + "/" + entry);
     }
@@ -342,7 +350,7 @@ Status Fsck::move_broken() {
   }
   for (const auto& chain : broken_snapshots_) {
     if (!TRY(db->number("SELECT 1 FROM snapshots WHERE chain = ?", {chain})))
-      TRY(move_to_trash("snapshots/" + chain.hex()));
+      TRY(move_to_trash("snapshots/" + snapshots_.at(chain).directory));
   }
   for (const auto& path : foreign_) TRY(move_to_trash(path));
   return {};

@@ -20,6 +20,7 @@ TEST_F(FsckTest, NamesEveryBrokenBlobAndRepairDropsOnlyThose) {
   ASSERT_EQ(::truncate(blob_path(images[1].layers[1].descriptor.digest).c_str(), 100), 0);
   ASSERT_EQ(::unlink(blob_path(images[2].manifest).c_str()), 0);
   ASSERT_TRUE(sys::replace_file(root + "/blobs/sha256/foreign", "x", 0644));
+  ASSERT_TRUE(sys::replace_file(root + "/snapshots/foreign", "x", 0644));
   ASSERT_TRUE(sys::replace_file(blob_path(oci::Digest::of("another")), "not that", 0644));
   const auto found = problems(store);
   const auto has = [&](const std::string& text) {
@@ -29,9 +30,10 @@ TEST_F(FsckTest, NamesEveryBrokenBlobAndRepairDropsOnlyThose) {
   EXPECT_TRUE(has("blob " + images[1].layers[1].descriptor.digest.text() + " is 100 bytes, should be"));
   EXPECT_TRUE(has("blob " + images[2].manifest.text() + " is missing"));
   EXPECT_TRUE(has("file blobs/sha256/foreign is foreign"));
+  EXPECT_TRUE(has("file snapshots/foreign is foreign"));
   EXPECT_TRUE(has("blob " + oci::Digest::of("another").text() + " has other bytes, and no row"));
   EXPECT_TRUE(has("name docker.io/library/seed-1:1 needs " + images[0].config.text()));
-  EXPECT_EQ(found.size(), 8U) << ::testing::PrintToString(found);
+  EXPECT_EQ(found.size(), 9U) << ::testing::PrintToString(found);
   EXPECT_EQ(problems(store), found);  // looking changes nothing
   EXPECT_EQ(problems(store, true), found);
   EXPECT_TRUE(problems(store).empty());

@@ -3,8 +3,8 @@
 // Rows first: mark and delete in one write transaction, so that nothing can be acquired in between. Then the bytes:
 // what lies in blobs/ and snapshots/ without a row and without a claim is moved to work/.trash inside a write
 // transaction that looks again, and deleted there after it. A writer claims a digest before it renames bytes to its
-// name, so its bytes are never taken for garbage; a reader that acquired has its claim in the transaction in which it
-// saw the row. Holding gc.lock makes the trash ours.
+// name, and a draft of a snapshot has its lease's id in its name, so neither is ever taken for garbage; a reader that
+// acquired has its claim in the transaction in which it saw the row. Holding gc.lock makes the trash ours.
 #include <algorithm>
 
 #include "base/text.hpp"
@@ -79,30 +79,35 @@ Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
   return {};
 }
 
-/// A directory whose entries are named by the hex of a digest.
+/// A directory of the root, and what tells whether an entry of it is needed.
 struct Shelf {
   std::string path;
-  std::string_view prefix;  ///< of a digest's text
-  std::string_view query;   ///< whether a row names it
-  Need need;
+  Result<bool> (*needed)(Connection& db, const std::string& name);
 };
 
-std::vector<Shelf> shelves(const Core& core) {
-  constexpr std::string_view kBlobs = "SELECT 1 FROM blobs WHERE digest = ?";
-  constexpr std::string_view kSnapshots = "SELECT 1 FROM snapshots WHERE chain = ?";
-  return {{core.root + "/blobs/sha256", "sha256:", kBlobs, Need::kBlob},
-          {core.root + "/blobs/sha512", "sha512:", kBlobs, Need::kBlob},
-          {core.root + "/snapshots", "sha256:", kSnapshots, Need::kSnapshot}};
+/// Whether a row or a lease needs the blob of this name. Names that are no digest are needed by nobody.
+Result<bool> blob_needed(Connection& db, std::string_view prefix, const std::string& name) {
+  const auto digest = oci::Digest::parse(std::string(prefix) + name);
+  if (!digest) return false;
+  if (TRY(db.number("SELECT 1 FROM blobs WHERE digest = ?", {*digest}))) return true;
+  return TRY(db.number("SELECT 1 FROM lease_needs WHERE kind = ? AND digest = ?",
+                       {static_cast<int>(Need::kBlob), *digest}))
+      .has_value();
 }
 
-/// Whether a row or a lease needs what has this name on the shelf. Names that are no digest are needed by nobody.
-Result<bool> needed(Connection& db, const Shelf& shelf, const std::string& name) {
-  const auto digest = oci::Digest::parse(std::string(shelf.prefix) + name);
-  if (!digest) return false;
-  if (TRY(db.number(shelf.query, {*digest}))) return true;
-  return TRY(db.number("SELECT 1 FROM lease_needs WHERE kind = ? AND digest = ?",
-                       {static_cast<int>(shelf.need), *digest}))
-      .has_value();
+/// A snapshot, or the draft of a lease that lives.
+Result<bool> snapshot_needed(Connection& db, const std::string& name) {
+  if (TRY(db.number("SELECT 1 FROM snapshots WHERE directory = ?", {name}))) return true;
+  const std::string lease = name.substr(0, name.find('-'));
+  return TRY(db.number("SELECT 1 FROM leases WHERE id = ?", {lease})).has_value();
+}
+
+std::vector<Shelf> shelves(const Core& core) {
+  return {{core.root + "/blobs/sha256",
+           [](Connection& db, const std::string& name) { return blob_needed(db, "sha256:", name); }},
+          {core.root + "/blobs/sha512",
+           [](Connection& db, const std::string& name) { return blob_needed(db, "sha512:", name); }},
+          {core.root + "/snapshots", snapshot_needed}};
 }
 
 /// Sum of the sizes of the regular files of a tree; best effort, for the report only.
@@ -123,7 +128,7 @@ Status move_batch(Core& core, const Shelf& shelf, std::span<const std::string> n
   auto db = core.database.lock();
   const Txn txn = TRY(Txn::write(*db));  // writes nothing: it keeps writers out while we look and move
   for (const auto& name : names) {
-    if (TRY(needed(*db, shelf, name))) continue;
+    if (TRY(shelf.needed(*db, name))) continue;
     auto moved =
         sys::rename_at(AT_FDCWD, shelf.path + "/" + name, AT_FDCWD, core.trash() + "/" + core.fresh_name("gc"));
     if (!moved && moved.error().sys_errno() != ENOENT) return moved;
@@ -147,7 +152,7 @@ Status sweep(Core& core, const Shelf& shelf, GcReport& report, const Cancel& can
     auto db = core.database.lock();
     const Txn txn = TRY(Txn::read(*db));
     for (auto& name : TRY(sys::list_directory(fd.get(), shelf.path))) {
-      if (!TRY(needed(*db, shelf, name))) suspects.push_back(std::move(name));
+      if (!TRY(shelf.needed(*db, name))) suspects.push_back(std::move(name));
     }
   }
   for (std::size_t at = 0; at < suspects.size(); at += kBatch) {

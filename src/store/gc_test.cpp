@@ -82,6 +82,21 @@ TEST_F(GcTest, TakesBytesWithoutARow) {
   EXPECT_TRUE(list(root + "/snapshots").empty());
 }
 
+TEST_F(GcTest, TakesTheDraftsOfDeadLeasesOnly) {
+  Store store = open();
+  std::optional<Lease> lease = *store.lease("test");
+  std::optional<SnapshotDraft> draft = *store.draft_snapshot(*lease);
+  ASSERT_TRUE(store.gc({}, Cancel()));
+  EXPECT_TRUE(exists(draft->fs()));
+  // As after kill -9 of its process: the lease is gone, the draft is not.
+  ASSERT_TRUE(sys::make_directories(root + "/snapshots/0123456789abcdef-7/fs/usr", 0755));
+  EXPECT_TRUE(problems(store).empty());
+  ASSERT_TRUE(store.gc({}, Cancel()));
+  EXPECT_EQ(list(root + "/snapshots").size(), 1U);
+  draft.reset();
+  EXPECT_TRUE(list(root + "/snapshots").empty());
+}
+
 TEST_F(GcTest, BetweenPullAndFirstUseNothingGetsLost) {
   const sys::TempDir fast = *sys::TempDir::make(testing::fast_directory(), "slipway-store-test-");
   root = fast.path() + "/root";

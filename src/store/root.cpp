@@ -193,7 +193,6 @@ std::string Core::blob_directory(const oci::Digest& digest) const {
   return root + (digest.algorithm() == oci::Algorithm::kSha512 ? "/blobs/sha512" : "/blobs/sha256");
 }
 std::string Core::blob_path(const oci::Digest& digest) const { return blob_directory(digest) + "/" + digest.hex(); }
-std::string Core::snapshot_path(const oci::Digest& chain) const { return root + "/snapshots/" + chain.hex() + "/fs"; }
 
 bool Core::has_bytes(const oci::Digest& digest, std::int64_t size) const {
   struct stat info{};

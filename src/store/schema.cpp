@@ -92,10 +92,16 @@ CREATE TABLE facts (
 ) STRICT;
 )sql";
 
+// The directory of a snapshot is made once and never moves: a step may start over a layer before it has a name.
+constexpr const char* kVersion2 = R"sql(
+ALTER TABLE snapshots ADD COLUMN directory TEXT NOT NULL DEFAULT '';
+UPDATE snapshots SET directory = lower(hex(chain));
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {{1, kVersion1}};
+  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}};
   return all;
 }
 

@@ -12,15 +12,15 @@
 namespace slipway::store {
 
 Result<std::optional<Snapshot>> find_snapshot(Core& core, Connection& db, const oci::Digest& chain) {
-  Rows rows =
-      TRY(db.query("SELECT parent, diff, empty, tree_bytes FROM snapshots WHERE chain = ? AND (durable OR boot = ?)",
-                   {chain, core.boot}));
+  Rows rows = TRY(db.query(
+      "SELECT parent, diff, empty, tree_bytes, directory FROM snapshots WHERE chain = ? AND (durable OR boot = ?)",
+      {chain, core.boot}));
   if (!TRY(rows.next())) return std::nullopt;
   Snapshot snapshot{.chain = {chain}, .parent = {}, .diff = {TRY(rows.digest(1))}, .directory = {}};
   if (!rows.null(0)) snapshot.parent = oci::ChainId{TRY(rows.digest(0))};
   snapshot.empty = rows.integer(2) != 0;
   snapshot.tree_bytes = rows.integer(3);
-  snapshot.directory = core.snapshot_path(chain);
+  snapshot.directory = core.snapshot_path(rows.text(4));
   struct stat info{};
   if (::lstat(snapshot.directory.c_str(), &info) < 0 || !S_ISDIR(info.st_mode)) return std::nullopt;
   return snapshot;
@@ -87,7 +87,7 @@ Result<std::optional<Snapshot>> Store::acquire_snapshot(const Lease& lease, cons
 }
 
 // The list is taken before the syncfs and only what is on it is marked after: a snapshot that comes meanwhile is not
-// covered. The rename into snapshots/ happened before the row's commit, so the sync has seen it.
+// covered. A tree is complete before its row's commit, so the sync has seen it.
 Status Store::mark_snapshots_durable() {
   Core& core = *state_->core;
   std::vector<oci::Digest> chains;
@@ -106,37 +106,29 @@ Status Store::mark_snapshots_durable() {
 }
 
 struct SnapshotDraft::State {
-  State(std::shared_ptr<Core> of, std::string lease_id, std::string at)
-      : core(std::move(of)), lease(std::move(lease_id)), directory(std::move(at)) {}
+  State(std::shared_ptr<Core> of, std::string lease_id, std::string unique)
+      : core(std::move(of)),
+        lease(std::move(lease_id)),
+        name(std::move(unique)),
+        directory(core->root + "/snapshots/" + name) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    if (!committed) (void)core->remove_tree(AT_FDCWD, directory);
+    if (!named) (void)core->remove_tree(AT_FDCWD, directory);
     if (reserved == 0) return;
     auto db = core->database.lock();
     if (auto txn = Txn::write(*db); txn && unreserve(*db, lease, reserved)) (void)txn->commit();
   }
 
   Result<Snapshot> commit(const Facts& facts);
-  Status place(const oci::Digest& chain);
 
   std::shared_ptr<Core> core;
   std::string lease;
+  std::string name;  ///< of the directory: the lease's until a row has it
   std::string directory;
   std::int64_t reserved = 0;
-  bool committed = false;  ///< the rest (work, a tree that was not needed) stays until the lease ends
+  bool named = false;  ///< a row has this tree
 };
-
-/// Inside the write transaction that found no usable row: nobody else places the same name meanwhile.
-Status SnapshotDraft::State::place(const oci::Digest& chain) {
-  const std::string target = core->snapshot_path(chain);
-  const std::string parent = target.substr(0, target.rfind('/'));
-  if (::mkdir(parent.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("cannot create {}", printable(parent));
-  // A tree without a usable row: of another boot, or of a commit that was killed. Nobody uses it.
-  if (TRY(sys::lstat_at(AT_FDCWD, target)))
-    TRY(sys::rename_at(AT_FDCWD, target, AT_FDCWD, core->lease_path(lease) + "/" + core->fresh_name("stale")));
-  return sys::rename_at(AT_FDCWD, directory + "/fs", AT_FDCWD, target);
-}
 
 Result<Snapshot> SnapshotDraft::State::commit(const Facts& facts) {
   const oci::ChainId chain = facts.parent ? facts.parent->next(facts.diff) : oci::ChainId::first(facts.diff);
@@ -150,33 +142,25 @@ Result<Snapshot> SnapshotDraft::State::commit(const Facts& facts) {
   if (auto existing = TRY(find_snapshot(*core, *db, chain.digest))) {
     TRY(txn.commit());
     reserved = 0;
-    committed = true;
     return *existing;
   }
   if (facts.parent && !TRY(find_snapshot(*core, *db, facts.parent->digest))) {
     return fail(Code::kFailedPrecondition, "the parent {} of the snapshot {} is not here", facts.parent->digest.text(),
                 chain.digest.text());
   }
-  TRY(place(chain.digest));
   const std::optional<oci::Digest> parent = facts.parent ? std::optional(facts.parent->digest) : std::nullopt;
-  const auto finish = [&]() -> Status {
-    TRY(db->run(
-        "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-        {chain.digest, parent, facts.diff.digest, facts.empty, facts.tree_bytes, facts.written_here, core->boot}));
-    return txn.commit();
-  };
-  if (Status done = finish(); !done) {
-    // Back, so that the draft is whole again; where this fails too, the tree is garbage for gc.
-    (void)sys::rename_at(AT_FDCWD, core->snapshot_path(chain.digest), AT_FDCWD, directory + "/fs");
-    return std::unexpected(std::move(done).error());
-  }
+  TRY(db->run(
+      "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+      {chain.digest, parent, facts.diff.digest, facts.empty, facts.tree_bytes, facts.written_here, core->boot, name}));
+  TRY(txn.commit());
   reserved = 0;
-  committed = true;
+  named = true;
+  (void)core->remove_tree(AT_FDCWD, directory + "/work");
   return Snapshot{.chain = chain,
                   .parent = facts.parent,
                   .diff = facts.diff,
                   .empty = facts.empty,
-                  .directory = core->snapshot_path(chain.digest),
+                  .directory = core->snapshot_path(name),
                   .tree_bytes = facts.tree_bytes};
 }
 
@@ -198,13 +182,14 @@ Result<Snapshot> SnapshotDraft::commit(const Facts& facts) {
 
 Result<SnapshotDraft> Store::draft_snapshot(const Lease& lease) {
   const std::shared_ptr<Core>& core = state_->core;
-  const std::string path = lease.directory() + "/" + core->fresh_name("draft");
   const auto make = [&](const std::string& name, mode_t mode) -> Status {
     if (::mkdir(name.c_str(), mode) < 0) return fail_errno("cannot create {}", printable(name));
     if (::chmod(name.c_str(), mode) < 0) return fail_errno("cannot set the mode of {}", printable(name));  // umask
     return {};
   };
-  auto state = std::make_unique<SnapshotDraft::State>(core, lease.id(), path);
+  // The lease's id in the name keeps gc away until a row does.
+  auto state = std::make_unique<SnapshotDraft::State>(core, lease.id(), core->fresh_name(lease.id()));
+  const std::string& path = state->directory;
   const auto make_all = [&]() -> Status {
     TRY(make(path, 0700));
     TRY(make(path + "/fs", 0755));

@@ -14,7 +14,7 @@
 //   TRY(store.set_name(scope, ref, blob.digest, Durable::kYes));
 //
 // Layout:  blobs/sha256/<hex>          0444
-//          snapshots/<chain hex>/fs    overlay lower; ownership as stored (docs/isolation.md)
+//          snapshots/<lease>-<n>/fs    overlay lower, never moved; ownership as stored (docs/isolation.md)
 //          work/<lease>/…              unfinished; deletable once its lease is dead
 //          meta.db                     SQLite, WAL; schema.hpp
 //          gc.lock, keys/<hex>         OFD locks: one gc at a time, one execution per equal step
@@ -23,8 +23,8 @@
 //          meta.db.broken-*    what was set aside by a rebuild
 //
 // Order of a write: temporary file in work/<lease>, hashed while written → claim of the digest (a lease row) → fsync →
-// rename into blobs/ → fsync of the directory → row. A snapshot's tree is renamed inside the transaction that writes
-// its row; it is derived data and is not synced. Order of a removal: rows first, in the transaction that marked; then,
+// rename into blobs/ → fsync of the directory → row. A snapshot's tree stays where it was filled, only its row
+// names it; it is derived data and is not synced. Order of a removal: rows first, in the transaction that marked; then,
 // in one that finds neither row nor claim, the bytes move to work/.trash and are deleted there. So a row never points
 // at bytes that are not durable (R1), and bytes without a row and without a claim are garbage.
 //
@@ -64,7 +64,7 @@ struct Snapshot {
   std::optional<oci::ChainId> parent;
   oci::DiffId diff;
   bool empty = false;           ///< holds no file: leave it out of the lowers
-  std::string directory;        ///< "<root>/snapshots/<hex>/fs"
+  std::string directory;        ///< "<root>/snapshots/<name>/fs"
   std::int64_t tree_bytes = 0;  ///< sum of file sizes, for df and history
 };
 
@@ -263,16 +263,16 @@ class [[nodiscard]] SnapshotDraft {
  public:
   SnapshotDraft(SnapshotDraft&&) noexcept;
   SnapshotDraft& operator=(SnapshotDraft&&) noexcept;
-  ~SnapshotDraft();                                    ///< removes the tree unless committed
+  ~SnapshotDraft();  ///< removes the tree unless it was committed and is the one that the chain's row names
   [[nodiscard]] const std::string& directory() const;  ///< holds "fs" and "work", both made, 0755 and 0700
   [[nodiscard]] std::string fs() const { return directory() + "/fs"; }
   [[nodiscard]] std::string work() const { return directory() + "/work"; }
   /// With a size limit: makes room for a tree of `bytes` in all before it is written, or kResourceExhausted. An
   /// unpacker that knows its layer's size calls it first; commit() checks what was not reserved.
   [[nodiscard]] Status reserve(std::int64_t bytes);
-  /// Names it. If the chain is there already, this tree is dropped and the existing snapshot is given (both are equal
-  /// by content, and the tree stays in place until the lease ends because a running overlay may use it). Acquired for
-  /// the lease.
+  /// Names it; the tree does not move, so that overlays over it may come and go meanwhile. If the chain is there
+  /// already, the existing snapshot is given (both are equal by content) and this tree goes with the object. Acquired
+  /// for the lease.
   struct Facts {
     std::optional<oci::ChainId> parent;
     oci::DiffId diff;

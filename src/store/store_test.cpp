@@ -191,6 +191,10 @@ TEST_F(SnapshotTest, CommitNamesTheTreeAndADuplicateGivesTheFirst) {
   EXPECT_EQ(second.commit({.parent = {}, .diff = diff, .tree_bytes = 1})->directory, made.directory);
   EXPECT_TRUE(exists(second.fs()));  // a running overlay may use it
   EXPECT_EQ(*sys::read_file(made.directory + "/file", 10), "1");
+  EXPECT_EQ(made.directory, first.fs());  // it did not move
+  const std::string superseded = second.directory();
+  second = *store.draft_snapshot(lease);
+  EXPECT_FALSE(exists(superseded));
 
   SnapshotDraft child = *store.draft_snapshot(lease);
   const Snapshot top = *child.commit({.parent = made.chain, .diff = diff, .empty = true});
@@ -238,6 +242,28 @@ TEST_F(SnapshotTest, AnotherBootsCountsOnlyWhenDurable) {
   ASSERT_TRUE(store.mark_snapshots_durable());
   reboot();
   EXPECT_TRUE(*store.acquire_snapshot(lease, chain));
+}
+
+TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
+  const oci::DiffId diff{oci::Digest::of("layer")};
+  const std::string name = oci::ChainId::first(diff).digest.hex();
+  {
+    Store store = open();
+    const Lease lease = *store.lease("test");
+    SnapshotDraft draft = *store.draft_snapshot(lease);
+    const Snapshot made = *draft.commit({.parent = {}, .diff = diff});
+    ASSERT_EQ(::rename(draft.directory().c_str(), (root + "/snapshots/" + name).c_str()), 0);
+  }
+  {
+    Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
+    ASSERT_TRUE(db.execute("ALTER TABLE snapshots DROP COLUMN directory; PRAGMA user_version=1;"));
+  }
+  Store store = open();
+  const Lease lease = *store.lease("test");
+  const auto found = *store.acquire_snapshot(lease, oci::ChainId::first(diff));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->directory, root + "/snapshots/" + name + "/fs");
+  EXPECT_TRUE(problems(store).empty());
 }
 
 TEST_F(SnapshotTest, AMissingTreeIsNotGiven) {
