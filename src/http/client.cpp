@@ -109,16 +109,22 @@ class Transfer {
   Outcome run();
 
  private:
-  void set(CURLoption option, long value) { note(handle_.curl->easy_setopt(handle_.easy, option, value)); }
-  void set(CURLoption option, const char* value) { note(handle_.curl->easy_setopt(handle_.easy, option, value)); }
-  void set(CURLoption option, void* value) { note(handle_.curl->easy_setopt(handle_.easy, option, value)); }
-  void set_offset(CURLoption option, curl_off_t value) { note(handle_.curl->easy_setopt(handle_.easy, option, value)); }
+  void set(CURLoption option, long value) { note(option, handle_.curl->easy_setopt(handle_.easy, option, value)); }
+  void set(CURLoption option, const char* value) {
+    note(option, handle_.curl->easy_setopt(handle_.easy, option, value));
+  }
+  void set(CURLoption option, void* value) { note(option, handle_.curl->easy_setopt(handle_.easy, option, value)); }
+  void set_offset(CURLoption option, curl_off_t value) {
+    note(option, handle_.curl->easy_setopt(handle_.easy, option, value));
+  }
   template <class Function>
   void set_function(CURLoption option, Function* function) {
-    note(handle_.curl->easy_setopt(handle_.easy, option, function));
+    note(option, handle_.curl->easy_setopt(handle_.easy, option, function));
   }
-  void note(CURLcode code) {
-    if (code != CURLE_OK && refused_ == CURLE_OK) refused_ = code;
+  void note(CURLoption option, CURLcode code) {
+    if (code == CURLE_OK || refused_ != CURLE_OK) return;
+    refused_ = code;
+    refused_option_ = option;
   }
 
   Status add_headers();
@@ -145,6 +151,7 @@ class Transfer {
   Roots roots_;
   curl_slist* headers_ = nullptr;
   CURLcode refused_ = CURLE_OK;
+  CURLoption refused_option_ = CURLOPT_URL;
   std::array<char, CURL_ERROR_SIZE> detail_{};
   Response response_;
   std::int64_t header_bytes_ = 0;
@@ -164,7 +171,8 @@ Status Transfer::prepare(Roots roots) {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // a cancel does not wait for the resolver's thread
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout_ms));
-  set(CURLOPT_BUFFERSIZE, kBufferSize);
+  // A wish: a handle whose last connection failed may still hold its buffer, and then refuses another size.
+  (void)handle_.curl->easy_setopt(handle_.easy, CURLOPT_BUFFERSIZE, kBufferSize);
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_ERRORBUFFER, static_cast<void*>(detail_.data()));
@@ -180,7 +188,8 @@ Status Transfer::prepare(Roots roots) {
   if (request_.url.scheme() == "https") set_tls();
   TRY(add_headers());
   if (refused_ != CURLE_OK)
-    return fail(Code::kInternal, "libcurl refuses an option: {}", handle_.curl->easy_strerror(refused_));
+    return fail(Code::kInternal, "libcurl refuses option {}: {}", static_cast<int>(refused_option_),
+                handle_.curl->easy_strerror(refused_));
   return {};
 }
 
@@ -204,7 +213,7 @@ void Transfer::set_body() {
   set(CURLOPT_UPLOAD, 1L);
   set_function(CURLOPT_READFUNCTION, &Transfer::on_read);
   set(CURLOPT_READDATA, static_cast<void*>(this));
-  set(CURLOPT_UPLOAD_BUFFERSIZE, kBufferSize);
+  (void)handle_.curl->easy_setopt(handle_.easy, CURLOPT_UPLOAD_BUFFERSIZE, kBufferSize);
   set_offset(CURLOPT_INFILESIZE_LARGE, request_.body->size.value_or(-1));
   if (request_.body->rewind) {
     set_function(CURLOPT_SEEKFUNCTION, &Transfer::on_seek);

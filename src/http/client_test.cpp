@@ -173,6 +173,8 @@ TEST(Client, TellsTroublesApart) {
   EXPECT_EQ(trouble(server.url("/garbage")), Trouble::kProtocol);
   EXPECT_EQ(trouble(Url::parse("https://" + server.authority() + "/x").value()), Trouble::kNotTls);
   EXPECT_EQ(trouble(Url::parse("http://127.0.0.1:1/").value()), Trouble::kConnect);
+  // The second has the handle of the first.
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(trouble(Url::parse("https://127.0.0.1:1/").value()), Trouble::kConnect);
 }
 
 TEST(Client, TellsWhoDoesNotSpeakTls) {
