@@ -3,6 +3,8 @@
 #include <sys/sendfile.h>
 #include <sys/xattr.h>
 
+#include <array>
+
 #include "base/text.hpp"
 #include "build/tree_sum.hpp"
 #include "sys/file.hpp"
@@ -39,6 +41,15 @@ Status dress(int fd, const Owner& owner, mode_t mode, const std::string& name) {
   return {};
 }
 
+/// A file just made: the kernel gave it most of that already, and each change is a transaction of the file system.
+Status dress_file(int fd, const Owner& owner, mode_t mode, const std::string& name) {
+  const struct stat made = TRY(sys::stat_fd(fd, name));
+  if (made.st_uid != owner.uid || made.st_gid != owner.gid) return dress(fd, owner, mode, name);
+  if ((made.st_mode & 07777U) != mode && ::fchmod(fd, mode) < 0)
+    return fail_errno("cannot set the mode of {}", quoted(name));
+  return {};
+}
+
 Status set_times(int fd, const struct stat& info, const std::string& name) {
   const timespec times[2] = {info.st_mtim, info.st_mtim};
   if (::futimens(fd, times) < 0) return fail_errno("cannot set the times of {}", quoted(name));
@@ -54,9 +65,30 @@ Status copy_up(const layer::MergedDir& lower, int upper, const std::string& name
   return set_times(upper, info, name);
 }
 
+std::unexpected<Error> became_shorter(const std::string& name) {
+  return fail(Code::kAborted, "{} became shorter while it was copied", quoted(name));
+}
+
+constexpr std::int64_t kSmallFile = 64 << 10;
+
+/// One read, one write: for a small file everything else costs more than its bytes.
+Status copy_small(int from, int to, std::int64_t size, const std::string& name) {
+  std::array<char, kSmallFile> buffer;
+  std::int64_t at = 0;
+  while (at < size) {
+    const std::size_t got = TRY(sys::read_some_at(from, buffer.data() + at, static_cast<std::size_t>(size - at), at));
+    if (got == 0) return became_shorter(name);
+    at += static_cast<std::int64_t>(got);
+  }
+  return context(sys::write_all_at(to, {buffer.data(), static_cast<std::size_t>(size)}, 0), "while copying {}",
+                 quoted(name));
+}
+
 /// Bytes from one file to another; holes stay holes. The kernel copies where it can (reflinks on file systems that have
 /// them).
-Status copy_bytes(int from, int to, std::int64_t size, const std::string& name, const Cancel& cancel) {
+Status copy_bytes(int from, int to, const struct stat& info, const std::string& name, const Cancel& cancel) {
+  const std::int64_t size = info.st_size;
+  if (size <= kSmallFile && info.st_blocks * 512 >= size) return copy_small(from, to, size, name);
   std::int64_t at = 0;
   bool in_kernel = true;
   std::string buffer;
@@ -83,7 +115,7 @@ Status copy_bytes(int from, int to, std::int64_t size, const std::string& name, 
       }
       buffer.resize(std::min<std::size_t>(chunk, 1 << 20));
       const std::size_t got = TRY(sys::read_some_at(from, buffer.data(), buffer.size(), at));
-      if (got == 0) return fail(Code::kAborted, "{} became shorter while it was copied", quoted(name));
+      if (got == 0) return became_shorter(name);
       TRY(context(sys::write_all_at(to, {buffer.data(), got}, at), "while copying {}", quoted(name)));
       at += static_cast<std::int64_t>(got);
     }
@@ -160,13 +192,27 @@ Result<Destination::Dir> Destination::ensure(const std::string& path, const Owne
   return dir;
 }
 
-Status Destination::clear(const Dir& dir, const std::string& name) const {
-  const auto there = TRY(existing(dir, name));
-  if (!there) return {};
-  if (S_ISDIR(there->st_mode))
+// Most names are new: the system call itself finds out, instead of a look at each before.
+template <class Make>
+Status Destination::put(const Dir& dir, const std::string& name, Make make) const {
+  const auto is_directory = [&] {
     return fail(Code::kInvalidArgument, "cannot replace the directory /{} with a file",
                 printable(join_path(dir.path, name)));
-  return sys::unlink_at(dir.fd.get(), name);
+  };
+  if (make() == 0) {
+    // Nothing of upper was in the way. Where the lowers have a directory, the copy as a whole is refused and dropped.
+    if (!dir.lower) return {};
+    const auto below = TRY(dir.lower->find(name));
+    if (below && S_ISDIR(below->info.st_mode)) return is_directory();
+    return {};
+  }
+  if (errno == EEXIST) {
+    const auto there = TRY(sys::lstat_at(dir.fd.get(), name));
+    if (there && S_ISDIR(there->st_mode)) return is_directory();
+    TRY(sys::unlink_at(dir.fd.get(), name));
+    if (make() == 0) return {};
+  }
+  return fail_errno("cannot make {}", quoted("/" + join_path(dir.path, name)));
 }
 
 Status Destination::make_directory(const std::string& target, const Owner& owner) {
@@ -218,13 +264,13 @@ Status Destination::copy_inline(const std::vector<InlineFile>& files, const std:
     const std::string name = into_directory ? file.name : at.path.substr(at.path.rfind('/') + 1);
     bool fresh = false;
     const Dir into = TRY(ensure(into_directory ? at.path : directory_of(at.path), owner, &fresh));
-    TRY(clear(into, name));
-    const sys::Fd to = TRY(sys::open_at(into.fd.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    TRY(context(sys::write_all(to.get(), file.content), "while writing {}", quoted(name)));
     struct stat info{};
     info.st_mode = S_IFREG | 0644;
     info.st_mtim = options.created;
-    TRY(dress(to.get(), owner, mode_for(info, options), name));
+    const mode_t mode = mode_for(info, options);
+    const sys::Fd to = TRY(make_file(into, name, mode));
+    TRY(context(sys::write_all(to.get(), file.content), "while writing {}", quoted(name)));
+    TRY(dress_file(to.get(), owner, mode, name));
     TRY(set_times(to.get(), info, name));
   }
   return {};
@@ -272,17 +318,16 @@ Status Destination::copy_entry(const layer::MergedDir& from, const std::string& 
   TRY(cancel.check());
   const struct stat& info = found.info;
   if (S_ISSOCK(info.st_mode)) return {};
-  TRY(clear(into, name));
   if (TRY(link_again(info, into, name))) return {};
   if (S_ISREG(info.st_mode)) return copy_file(from, from_name, found, into, name, options, cancel);
 
   const std::string path = join_path(into.path, name);
   if (S_ISLNK(info.st_mode)) {
     const std::string target = TRY(from.read_link(from_name, found));
-    if (::symlinkat(target.c_str(), into.fd.get(), name.c_str()) < 0)
-      return fail_errno("cannot make the link {}", quoted("/" + path));
-  } else if (::mknodat(into.fd.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev) < 0) {
-    return fail_errno("cannot copy the special file {}", quoted("/" + path));
+    TRY(put(into, name, [&] { return ::symlinkat(target.c_str(), into.fd.get(), name.c_str()); }));
+  } else {
+    TRY(put(into, name,
+            [&] { return ::mknodat(into.fd.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev); }));
   }
   const Owner owner = owner_for(info, options);
   if (::fchownat(into.fd.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -300,10 +345,23 @@ Result<bool> Destination::link_again(const struct stat& info, const Dir& into, c
   const std::string path = join_path(into.path, name);
   const auto [first, fresh] = links_.try_emplace({info.st_dev, info.st_ino}, path);
   if (fresh || first->second == path) return false;
-  if (::linkat(root_.get(), first->second.c_str(), into.fd.get(), name.c_str(), 0) == 0) return true;
-  if (errno != ENOENT && errno != EMLINK) return fail_errno("cannot link {}", quoted("/" + path));
+  const Status linked =
+      put(into, name, [&] { return ::linkat(root_.get(), first->second.c_str(), into.fd.get(), name.c_str(), 0); });
+  if (linked) return true;
+  if (linked.error().sys_errno() != ENOENT && linked.error().sys_errno() != EMLINK)
+    return std::unexpected(linked.error());
   first->second = path;  // the first name was overwritten since, or can take no more: this one starts a new group
   return false;
+}
+
+Result<sys::Fd> Destination::make_file(const Dir& into, const std::string& name, mode_t mode) const {
+  sys::Fd file;
+  TRY(put(into, name, [&] {
+    file = sys::Fd(
+        ::openat(into.fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777U));
+    return file ? 0 : -1;
+  }));
+  return file;
 }
 
 Status Destination::copy_file(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
@@ -318,11 +376,12 @@ Status Destination::copy_file(const layer::MergedDir& from, const std::string& f
   };
   if (!S_ISREG(info.st_mode) || info.st_ino != found.info.st_ino) return changed();
   if (options.sums != nullptr && !options.sums->unchanged(info)) return changed();
-  const sys::Fd to = TRY(sys::open_at(into.fd.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  TRY(copy_bytes(source.get(), to.get(), info.st_size, path, cancel));
+  const mode_t mode = mode_for(info, options);
+  const sys::Fd to = TRY(make_file(into, name, mode));
+  TRY(copy_bytes(source.get(), to.get(), info, path, cancel));
   // Only what the key was made of may land in the layer: look again after the last byte.
   if (FileIdentity::of(TRY(sys::stat_fd(source.get(), from_name))) != FileIdentity::of(info)) return changed();
-  TRY(dress(to.get(), owner_for(info, options), mode_for(info, options), path));
+  TRY(dress_file(to.get(), owner_for(info, options), mode, path));
   TRY(copy_xattrs(source.get(), to.get(), path, options.from_stage));
   return set_times(to.get(), info, path);
 }

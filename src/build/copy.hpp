@@ -65,12 +65,17 @@ class Destination {
   [[nodiscard]] Result<Dir> enter(const Dir& parent, const std::string& name, const Owner& owner, bool* fresh) const;
   [[nodiscard]] Result<Dir> ensure(const std::string& path, const Owner& owner, bool* fresh) const;
   [[nodiscard]] Result<std::optional<struct stat>> existing(const Dir& dir, const std::string& name) const;
-  [[nodiscard]] Status clear(const Dir& dir, const std::string& name) const;
+  /// Calls `make` (a system call that makes `name` and fails with EEXIST); a file that stands there makes way, a
+  /// directory does not. Fails with make's errno.
+  template <class Make>
+  [[nodiscard]] Status put(const Dir& dir, const std::string& name, Make make) const;
   [[nodiscard]] Status copy_contents(const Tree& source, const Tree::Directory& from, const std::string& to,
                                      const CopyOptions& options, const Cancel& cancel);
   [[nodiscard]] Status copy_entry(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
                                   const Dir& into, const std::string& name, const CopyOptions& options,
                                   const Cancel& cancel);
+  /// Empty, open for writing; the mode as far as the umask lets it.
+  [[nodiscard]] Result<sys::Fd> make_file(const Dir& into, const std::string& name, mode_t mode) const;
   [[nodiscard]] Status copy_file(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
                                  const Dir& into, const std::string& name, const CopyOptions& options,
                                  const Cancel& cancel);
