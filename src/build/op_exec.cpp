@@ -35,6 +35,11 @@ class ExecOp final : public LayerOp {
     return definition.finish();
   }
 
+  void prepare() override {
+    const auto box = context().sandbox();
+    if (box && spec_.network == sandbox::NetworkMode::kDefault) (*box)->warm_network();
+  }
+
  protected:
   Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
               const std::vector<solver::OutputPtr>&, const Cancel& cancel) override {
@@ -64,7 +69,9 @@ class ExecOp final : public LayerOp {
     const auto output = [&](int stream, std::string_view bytes) {
       context().shop.sink.on(progress::Log{place().id, stream, std::string(bytes)});
     };
-    const sys::ExitStatus status = TRY(box->run(run, output, cancel));
+    const auto ran = box->run(run, output, cancel);
+    tell_network(*box);
+    const sys::ExitStatus status = TRY(ran);
     if (status.ok()) return {};
     TRY(cancel.check());
     std::string command = join(spec_.argv, " ");
@@ -73,6 +80,14 @@ class ExecOp final : public LayerOp {
   }
 
  private:
+  /// A step without the network it asked for is a warning, once: the command itself only says that a host is unknown.
+  void tell_network(const sandbox::Sandbox& box) const {
+    if (spec_.network != sandbox::NetworkMode::kDefault) return;
+    std::string note = box.network_note();
+    if (note.empty()) return;
+    std::call_once(context().network_told, [&] { context().shop.sink.on(progress::Warning{std::move(note)}); });
+  }
+
   std::vector<std::string> environment(const Account& account) const {
     std::vector<std::string> out = spec_.environment;
     if (!has(out, "PATH")) out.insert(out.begin(), std::string(kDefaultPath));

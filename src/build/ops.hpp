@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct OpContext {
   const Workshop& shop;
   const std::function<Result<sandbox::Sandbox*>()>& sandbox;
   std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH
+  mutable std::once_flag network_told = {};
   [[nodiscard]] Timestamp created() const;
 };
 

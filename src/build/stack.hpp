@@ -56,8 +56,8 @@ class Layer {
   [[nodiscard]] bool empty() const;
   /// Finishes a fresh layer: names its tree.
   [[nodiscard]] Status commit(const LayerFacts& facts, const std::optional<oci::ChainId>& parent);
-  /// Finishes a fresh layer whose tree is not what its blob says (times were clamped): the tree goes, and is unpacked when
-  /// it is needed.
+  /// Finishes a fresh layer whose tree is not what its blob says (times were clamped): the tree goes, and is unpacked
+  /// when it is needed.
   void finish_without_tree(const LayerFacts& facts);
 
  private:

@@ -107,8 +107,7 @@ class Loader {
       if (oci::media_type::is_index(descriptor.media_type)) {
         if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
         const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
-        for (const auto& entry : index.manifests())
-          queue.push_back({entry, visit.depth + 1});
+        for (const auto& entry : index.manifests()) queue.push_back({entry, visit.depth + 1});
       } else if (oci::media_type::is_manifest(descriptor.media_type)) {
         TRY(context(check_manifest(TRY(oci::Manifest::parse(std::move(raw), descriptor.media_type)), image),
                     "while checking manifest {}", descriptor.digest.text()));

@@ -87,8 +87,7 @@ class Plan {
         if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
         take(descriptor);
         const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
-        for (const auto& entry : index.manifests())
-          queue.push_back({entry, visit.depth + 1});
+        for (const auto& entry : index.manifests()) queue.push_back({entry, visit.depth + 1});
         continue;
       }
       const auto manifest = TRY(oci::Manifest::parse(std::move(raw), descriptor.media_type));

@@ -19,7 +19,7 @@
 namespace slipway::init {
 
 inline constexpr std::uint32_t kMagic = 0x49504c53;  // "SLPI"
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 // Descriptors that init starts with, besides 0 (/dev/null), 1 and 2 (the step's output).
 inline constexpr int kControlFd = 3;
@@ -199,6 +199,7 @@ enum class AnswerKind : std::uint32_t {
   kExited,      ///< the command ended: `number` is the exit code, `extra` the signal
   kNotStarted,  ///< exec failed: `number` is 126 or 127 as shells and runc use them, `text` says why
   kFailed,      ///< set-up failed: `number` is the errno (0: none), `text` what was being done
+  kClean,       ///< follows kExited: the joined network namespace holds nothing of the step
 };
 
 struct AnswerHead {

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 
+#include "init/census.hpp"
 #include "init/command.hpp"
 #include "init/ground.hpp"
 #include "init/namespaces.hpp"
@@ -137,6 +138,7 @@ void run_step(const StepOrders& orders) {
   enter_user_namespace();
   if (orders.network == Network::kJoin && setns(kNetworkNamespaceFd, CLONE_NEWNET) < 0)
     fail(errno, "cannot enter the network namespace");
+  const Census census;
   StubLog* log = make_stub_log();
   unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
   if (orders.network == Network::kNew) flags |= CLONE_NEWNET;
@@ -145,7 +147,9 @@ void run_step(const StepOrders& orders) {
   if (pid == 0) be_pid_one(orders, devices, *log);
   close_output();
   int status = 0;
+  // Ends after all others of the pid namespace (pid_namespaces(7)).
   while (waitpid(static_cast<pid_t>(pid), &status, 0) < 0 && errno == EINTR) {}
+  if (orders.network == Network::kJoin && census.unchanged()) answer(AnswerKind::kClean, 0, 0, "");
   if (log->count > 0) {
     const int upper = open(GroundPath(orders.upper).text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (upper < 0) fail(errno, "cannot open the step's upper directory");

@@ -42,8 +42,8 @@ Status read_xattrs(TreeFile& file) {
   for (auto& name : TRY(sys::list_xattrs(file.fd.get(), entry.path))) {
     if (name == kRedirectXattr || name == kMetacopyXattr)
       return fail(Code::kFailedPrecondition,
-                  "{} carries {}: only an overlay mounted with redirect_dir=nofollow,metacopy=off can be read", quoted(entry.path),
-                  name);
+                  "{} carries {}: only an overlay mounted with redirect_dir=nofollow,metacopy=off can be read",
+                  quoted(entry.path), name);
     const bool control = name == kOpaqueXattr || name == kDeviceXattr;
     if (!control && !is_exported_xattr(name)) continue;
     auto value = TRY(sys::get_xattr(file.fd.get(), name, entry.path));

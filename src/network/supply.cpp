@@ -13,7 +13,6 @@ namespace slipway::network {
 namespace {
 
 constexpr std::size_t kMakers = 2;  // threads: one namespace takes some 45 ms, most of it waiting
-constexpr std::size_t kDepth = 4;   // at most so many wait for use
 constexpr int kMaxFailures = 2;
 
 }  // namespace
@@ -31,17 +30,17 @@ struct Supply::State {
   std::vector<HelperCommand> commands;
   std::string note;  // set: there will be no uplink
   std::size_t in_making = 0;
-  std::size_t taken = 0;
-  int failures = 0;  // in a row
+  std::size_t waiting = 0;  // steps
+  bool ahead = false;       // the first is made before a step asks
+  int failures = 0;         // in a row
   bool stopping = false;
-
-  /// One for the first step; more once there are many.
-  [[nodiscard]] std::size_t wanted() const { return std::min(kDepth, taken + 1); }
 
   void make_all() {
     std::unique_lock lock(mutex);
     while (true) {
-      changed.wait(lock, [&] { return stopping || !note.empty() || ready.size() + in_making < wanted(); });
+      changed.wait(lock, [&] {
+        return stopping || !note.empty() || ready.size() + in_making < std::max<std::size_t>(waiting, ahead ? 1 : 0);
+      });
       if (stopping || !note.empty()) return;
       ++in_making;
       HelperCommand command = commands.front();
@@ -92,24 +91,38 @@ Supply::~Supply() {
 
 void Supply::warm() {
   const std::scoped_lock lock(state_->mutex);
+  if (!state_->makers.empty()) return;
   state_->start();
+  state_->ahead = true;
+  state_->changed.notify_all();
 }
 
 Result<std::optional<Uplink>> Supply::take(const Cancel& cancel) {
   std::unique_lock lock(state_->mutex);
   state_->start();
-  ++state_->taken;
+  ++state_->waiting;
   state_->changed.notify_all();
-  while (state_->ready.empty() && state_->note.empty()) {
-    TRY(cancel.check());
+  Status going = cancel.check();
+  while (going && state_->ready.empty() && state_->note.empty()) {
     // Woken by the makers; the time is only how often a cancellation is looked for.
     state_->changed.wait_for(lock, std::chrono::milliseconds(50));
+    going = cancel.check();
   }
+  --state_->waiting;
+  state_->ahead = false;
+  TRY(std::move(going));
   if (state_->ready.empty()) return std::nullopt;
   Uplink uplink = std::move(state_->ready.front());
   state_->ready.pop_front();
-  state_->changed.notify_all();
   return uplink;
+}
+
+void Supply::give_back(Uplink uplink) {
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->ready.push_back(std::move(uplink));
+  }
+  state_->changed.notify_all();
 }
 
 std::string Supply::note() const {

@@ -197,8 +197,10 @@ Result<sys::ExitStatus> OverlayRung::run(const Spec& spec, const Output& output,
     uplink = TRY(networks_->take(cancel));
     if (uplink) plan.orders.network = init::Network::kJoin;
   }
-  return run_step(program_.get(), plan.orders, user_namespace_.get(), uplink ? uplink->space.get() : -1, output,
-                  cancel);
+  const StepEnd end = TRY(
+      run_step(program_.get(), plan.orders, user_namespace_.get(), uplink ? uplink->space.get() : -1, output, cancel));
+  if (uplink && end.network_clean) networks_->give_back(*std::move(uplink));
+  return end.status;
 }
 
 }  // namespace slipway::sandbox

@@ -37,7 +37,7 @@ std::string StepTest::base() {
   for (const char* applet :
        {"sh",    "cat",   "ls",       "id",       "true", "sleep", "ps",   "stat",  "mkdir",  "rm",    "ln",   "touch",
         "chmod", "chown", "hostname", "readlink", "yes",  "head",  "dd",   "mount", "umount", "test",  "echo", "ulimit",
-        "env",   "wc",    "setsid",   "kill",     "mv",   "mknod", "grep", "su",    "ip",     "nproc", "find"})
+        "env",   "wc",    "setsid",   "kill",     "mv",   "mknod", "grep", "su",    "ip",     "nproc", "find", "nc"})
     std::filesystem::create_symlink("busybox", path + "/bin/" + applet);
   return path;
 }

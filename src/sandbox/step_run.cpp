@@ -26,7 +26,7 @@ class Running {
     for (const auto& stream : streams_) (void)fcntl(stream.read.get(), F_SETFL, O_NONBLOCK);
   }
 
-  Result<sys::ExitStatus> finish(const Cancel& cancel) {
+  Result<StepEnd> finish(const Cancel& cancel) {
     while (true) {
       TRY(pass_on());
       pollfd entries[] = {{streams_[0].read ? streams_[0].read.get() : -1, POLLIN, 0},
@@ -61,12 +61,14 @@ class Running {
     std::optional<Answer> answer = TRY(process_.receive());
     if (!answer)
       answers_ended_ = true;
+    else if (answer->kind == init::AnswerKind::kClean)
+      network_clean_ = true;
     else if (!outcome_)  // the first counts: what follows is about its consequences
       outcome_ = std::move(answer);
     return {};
   }
 
-  Result<sys::ExitStatus> stop(const Cancel& cancel) {
+  Result<StepEnd> stop(const Cancel& cancel) {
     process_.stop();
     (void)process_.wait(kStopMs);
     TRY(cancel.check());
@@ -75,17 +77,17 @@ class Running {
 
   /// Every process of the step is dead: what they wrote lies in the pipes. The pipes' end is not awaited: a descriptor
   /// may have been handed through a socket in a shared cache mount to a step that still runs.
-  Result<sys::ExitStatus> ended() {
+  Result<StepEnd> ended() {
     while (!answers_ended_) TRY(take_answer());
     for (auto& stream : streams_) drain(stream);
     const sys::ExitStatus init = TRY(process_.wait(kStopMs));
     if (!outcome_) return fail(Code::kInternal, "slipway-init ended without an answer ({})", init.text());
     switch (outcome_->kind) {
       case init::AnswerKind::kExited:
-        return sys::ExitStatus{outcome_->number, outcome_->extra};
+        return StepEnd{{outcome_->number, outcome_->extra}, network_clean_};
       case init::AnswerKind::kNotStarted:
         output_(2, printable(outcome_->text) + "\n");
-        return sys::ExitStatus{outcome_->number, 0};
+        return StepEnd{{outcome_->number, 0}, network_clean_};
       case init::AnswerKind::kFailed:
         return std::unexpected(error_of(*outcome_));
       default:
@@ -108,13 +110,14 @@ class Running {
   std::array<Stream, 2> streams_;
   std::optional<Answer> outcome_;
   bool answers_ended_ = false;
+  bool network_clean_ = false;
   std::array<char, 64 * 1024> buffer_;
 };
 
 }  // namespace
 
-Result<sys::ExitStatus> run_step(int program, Orders& orders, int user_namespace, int network_namespace,
-                                 const Output& output, const Cancel& cancel) {
+Result<StepEnd> run_step(int program, Orders& orders, int user_namespace, int network_namespace, const Output& output,
+                         const Cancel& cancel) {
   TRY(cancel.check());
   sys::Pipe out = TRY(sys::make_pipe());
   sys::Pipe err = TRY(sys::make_pipe());

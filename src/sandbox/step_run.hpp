@@ -6,8 +6,13 @@
 
 namespace slipway::sandbox {
 
+struct StepEnd {
+  sys::ExitStatus status;
+  bool network_clean = false;  ///< the joined network namespace is as it was before
+};
+
 /// Starts init with `orders` and stays until every process of the step is dead.
-[[nodiscard]] Result<sys::ExitStatus> run_step(int program, Orders& orders, int user_namespace, int network_namespace,
-                                               const Output& output, const Cancel& cancel);
+[[nodiscard]] Result<StepEnd> run_step(int program, Orders& orders, int user_namespace, int network_namespace,
+                                       const Output& output, const Cancel& cancel);
 
 }  // namespace slipway::sandbox

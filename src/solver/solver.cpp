@@ -182,6 +182,13 @@ class Solve {
     if (!missed) return;
     node.missed = true;
     touch_dependents(v);
+    post(
+        light_,
+        [this, v] {
+          vertex(v).op->prepare();
+          return true;
+        },
+        [](bool) {});
   }
 
   std::vector<Key> input_keys(std::size_t v) const {

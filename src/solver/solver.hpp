@@ -39,7 +39,7 @@ class Output {
 };
 using OutputPtr = std::shared_ptr<const Output>;
 
-/// What a vertex does. Every method may be called from any thread, one call at a time.
+/// What a vertex does. Every method may be called from any thread, one call at a time but for prepare().
 class Op {
  public:
   virtual ~Op() = default;
@@ -50,6 +50,9 @@ class Op {
   /// The output again, from a record's value. kNotFound means: the record is of no use any more, run.
   [[nodiscard]] virtual Result<OutputPtr> load(std::string_view value, const std::vector<Key>& input_keys,
                                                const Cancel& cancel) = 0;
+  /// Called in the background once run() is likely to be called, perhaps while inputs are still being made: a chance to
+  /// have slow things at hand. What fails here fails again in run().
+  virtual void prepare() {}
   [[nodiscard]] virtual Result<OutputPtr> run(const std::vector<OutputPtr>& inputs, const Cancel& cancel) = 0;
   /// Makes the output durable and gives the record's value. Called after run(), when every input was finished.
   [[nodiscard]] virtual Result<std::string> finish(const Output& output, const Cancel& cancel) = 0;

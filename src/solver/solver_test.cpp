@@ -166,6 +166,32 @@ TEST_F(SolverTest, AStageStartsBeforeTheContentOfAnotherIsKnown) {
   EXPECT_EQ(text((*solve(graph, {vl}))[0]), "last(copy(first)(other))");
 }
 
+TEST_F(SolverTest, PreparesWhatIsGoingToRunWhileItsInputsAreMade) {
+  struct Preparer final : Op {
+    explicit Preparer(Queue<int>& queue) : gate(queue) {}
+    Result<Key> definition(const Cancel&) override { return Key::of("preparer"); }
+    Result<OutputPtr> load(std::string_view, const std::vector<Key>&, const Cancel&) override {
+      return std::make_shared<Text>("loaded");
+    }
+    void prepare() override { gate.push(1); }
+    Result<OutputPtr> run(const std::vector<OutputPtr>&, const Cancel&) override {
+      return std::make_shared<Text>("ran");
+    }
+    Result<std::string> finish(const Output&, const Cancel&) override { return std::string("ran"); }
+    Queue<int>& gate;
+  };
+  Queue<int> gate(4);
+  for (int round = 0; round < 2; ++round) {
+    Graph graph;
+    auto input = op("input");
+    input->gate = &gate;  // runs only after its dependent was prepared; in the second round nothing runs
+    const auto vp = graph.add({std::make_shared<Preparer>(gate), {{graph.add({input, {}})}}});
+    EXPECT_EQ(text((*solve(graph, {vp}))[0]), round == 0 ? "ran" : "loaded");
+  }
+  gate.close();
+  EXPECT_FALSE(gate.pop());  // a hit prepares nothing
+}
+
 TEST_F(SolverTest, FailureKeepsWhatRanAndRecordsNothingOfTheFailed) {
   Graph graph;
   auto a = op("a"), b = op("b");

@@ -240,7 +240,8 @@ Result<std::optional<Removal>> enter_to_remove(int at, const std::string& name, 
   const struct stat info = TRY(stat_fd(dir.get(), name));
   if (info.st_dev != device)
     return fail(Code::kFailedPrecondition, "{} is a mount point and is left alone", printable(name));
-  if ((info.st_mode & 0700) != 0700 && ::fchmod(dir.get(), 0700) < 0) return fail_errno("cannot enter {}", printable(name));
+  if ((info.st_mode & 0700) != 0700 && ::fchmod(dir.get(), 0700) < 0)
+    return fail_errno("cannot enter {}", printable(name));
   auto names = TRY(list_directory(dir.get(), name));
   return Removal{std::move(dir), name, std::move(names), 0};
 }

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 
-from support import Case, main, processes_with, steps
+from support import Case, main, processes_with, run, steps
 
 
 class BuildTest(Case):
@@ -138,6 +138,12 @@ RUN ls /proc/self/fd | wc -l >/descriptors && env | sort >/environment && id -u 
         self.slipway.build(source, "--ulimit", "nofile=123:456", "--network", "none", "-o", f"type=local,dest={out}")
         self.assertEqual("123", (out / "n").read_text().strip())
         self.assertEqual("lo", (out / "net").read_text().strip())
+
+    def test_without_an_uplink_one_line_says_why(self):
+        source = self.context("FROM base\nRUN true\nRUN echo\n")
+        command = ["unshare", "--net", *self.slipway.command("build", "--progress", "plain", source)]
+        done = run(command, env=self.slipway.env)
+        self.assertEqual(1, done.err.count("no network in steps: this machine has no default route"), done.err)
 
     def test_a_step_cannot_reach_the_hosts_loopback(self):
         listener = socket.create_server(("127.0.0.1", 0))

@@ -1,5 +1,5 @@
-// Replays a fuzz target's corpus without libFuzzer: every file of the folder given, in the order of names, and the empty
-// input. Exit 1 when the folder holds no input: a corpus that got lost must not pass as one that found nothing.
+// Replays a fuzz target's corpus without libFuzzer: every file of the folder given, in the order of names, and the
+// empty input. Exit 1 when the folder holds no input: a corpus that got lost must not pass as one that found nothing.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
