@@ -31,7 +31,8 @@ int make_tree(const StepOrders& orders, const Mount<Borrowed>& wanted, unsigned 
     char* second = names + wanted.scratch.path.size + 8;
     upper.path = {names, static_cast<std::uint32_t>(sprintf(names, "%s/fs", wanted.scratch.path.data))};
     work.path = {second, static_cast<std::uint32_t>(sprintf(second, "%s/work", wanted.scratch.path.data))};
-    if (mkdir(GroundPath(upper).text, 0755) < 0 || mkdir(GroundPath(work).text, 0700) < 0)
+    // What is kept has them already.
+    if ((mkdir(GroundPath(upper).text, 0755) < 0 || mkdir(GroundPath(work).text, 0700) < 0) && errno != EEXIST)
       fail(errno, "cannot make a directory for what %s forgets", wanted.target.data);
     tree = mount_overlay(wanted.lowers, &upper, &work, orders.one_call_overlay);
   } else {
@@ -122,10 +123,9 @@ void mount_wanted(const StepOrders& orders, int root, const Mount<Borrowed>& wan
 
 void assemble_root(const StepOrders& orders, const Devices& devices, StubLog& log) {
   // Secrets and files of ours live here: memory of this mount namespace, gone with it. ("swap" has no lock-out that a
-  // user namespace may ask for.)
+  // user namespace may ask for.) Scripts of heredocs are executed from here.
   const Setting settings[] = {{"mode", "0700"}};
-  const int files =
-      need_mount("a tmpfs", "tmpfs", settings, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  const int files = need_mount("a tmpfs", "tmpfs", settings, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
   if (attach(files, AT_FDCWD, "/w") < 0) fail(errno, "cannot attach a tmpfs");
   close(files);
 

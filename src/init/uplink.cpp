@@ -94,9 +94,10 @@ int make_network_namespace(const StepOrders& orders) {
   if ((entries[2].revents & POLLIN) == 0 || read(ready[0], &byte, 1) != 1) fail(0, "%s ended", orders.argv[0].data);
   answer_descriptor(space);
   close(ready[0]);
-  while (true) {  // until the builder is gone; without its helper the namespace merely is not connected any more
-    (void)poll(entries, 1, -1);
-    if (entries[0].revents != 0) _exit(0);
+  // Until the builder is gone, or the helper: the builder sees our end and gives the namespace to nobody any more.
+  while (true) {
+    (void)poll(entries, 2, -1);
+    if (entries[0].revents != 0 || entries[1].revents != 0) _exit(0);
   }
 }
 

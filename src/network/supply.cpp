@@ -51,6 +51,7 @@ struct Supply::State {
       --in_making;
       if (made) {
         failures = 0;
+        made->barred = std::move(command.barred);
         ready.push_back(*std::move(made));
       } else if (commands.front().argv == command.argv && ++failures >= kMaxFailures) {
         failures = 0;
@@ -101,6 +102,10 @@ Result<std::optional<Uplink>> Supply::take(const Cancel& cancel) {
   std::unique_lock lock(state_->mutex);
   state_->start();
   ++state_->waiting;
+  state_->changed.notify_all();
+  // Addresses may have come since a namespace was made: it would reach them.
+  const std::vector<Prefix> barred = state_->ready.empty() ? std::vector<Prefix>() : barred_prefixes();
+  std::erase_if(state_->ready, [&](const Uplink& uplink) { return !uplink.alive() || uplink.barred != barred; });
   state_->changed.notify_all();
   Status going = cancel.check();
   while (going && state_->ready.empty() && state_->note.empty()) {

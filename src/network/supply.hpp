@@ -5,8 +5,9 @@
 //   auto uplink = TRY(supply.take(cancel));       // one of one's own, or nothing: supply.note() says why
 //   supply.give_back(*std::move(uplink));         // only when the step left no socket in it
 //
-// A step has its namespace for itself. It takes a used one only where no trace is left of the step before: no socket of
-// any family, no connection in TIME_WAIT. Most steps never open a socket, and the helper's start takes some 45 ms.
+// A step has its namespace for itself. It takes a used one only where no trace is left of the step before: it sent and
+// received nothing over IP, and no socket of any family is left. Most steps never open one, and the helper's start
+// takes some 45 ms. One whose helper died, or that was made before the machine got another address, is not given out.
 //
 // Default deny: from inside, only addresses outside of this machine can be reached. Host loopback is not mapped, no
 // port is forwarded either way, and the machine's own addresses and link-local ones (169.254.0.0/16, fe80::/10) are
@@ -17,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
@@ -29,6 +31,8 @@ namespace slipway::network {
 struct Uplink {
   sys::Fd space;
   std::shared_ptr<void> keeper;
+  std::function<bool()> alive;  ///< whether the helper still runs
+  std::vector<Prefix> barred;   ///< as it was made
 };
 
 /// Makes a namespace and starts the helper for it; blocks until that is ready or its deadline passed.

@@ -32,6 +32,20 @@ std::vector<SubRange> parse_sub_ranges(std::string_view text, std::string_view u
   return out;
 }
 
+std::uint32_t free_sub_range(std::string_view subuid, std::string_view subgid) {
+  std::uint32_t first = 100000;  // where useradd begins
+  for (const auto text : {subuid, subgid}) {
+    for (const auto line : split(text, '\n')) {
+      const auto parts = split(trim(line), ':');
+      if (parts.size() != 3) continue;
+      for (const auto& [start, count] : parse_sub_ranges(line, parts[0], 0))
+        if (start + count > first && start + count < std::numeric_limits<std::uint32_t>::max() - kIds)
+          first = start + count;
+    }
+  }
+  return first;
+}
+
 std::uint32_t rootful_base(std::string_view text) {
   for (const auto& [first, count] : parse_sub_ranges(text, "slipway", std::numeric_limits<std::uint32_t>::max()))
     if (count >= kIds && first > 0) return first;

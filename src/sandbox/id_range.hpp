@@ -20,6 +20,8 @@ struct SubRange {
 
 /// The entries of a user, by name or by number (man 5 subuid), in file order; malformed lines are skipped.
 [[nodiscard]] std::vector<SubRange> parse_sub_ranges(std::string_view text, std::string_view user, std::uint32_t id);
+/// The first id from which 65536 are nobody's, in either file: what to propose to a user who has none.
+[[nodiscard]] std::uint32_t free_sub_range(std::string_view subuid, std::string_view subgid);
 
 /// Where container ids 0..65535 begin for steps run by root: the `slipway` entry of the file, or 0x70000000.
 [[nodiscard]] std::uint32_t rootful_base(std::string_view text);

@@ -1,6 +1,7 @@
 #include "sandbox/overlay_rung.hpp"
 
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
@@ -162,7 +163,11 @@ Result<network::Uplink> OverlayRung::connect(const network::HelperCommand& comma
   auto process = std::make_shared<InitProcess>(
       TRY(InitProcess::start(program_.get(), orders, {.user_namespace = user_namespace_.get()})));
   Answer answer = TRY(process->await_answer(command.ready_ms + kJobMs));
-  return network::Uplink{std::move(answer.descriptor), std::move(process)};
+  const auto alive = [process] {
+    pollfd entry{process->pidfd(), POLLIN, 0};
+    return poll(&entry, 1, 0) == 0;
+  };
+  return network::Uplink{.space = std::move(answer.descriptor), .keeper = process, .alive = alive, .barred = {}};
 }
 
 std::string OverlayRung::description() const {

@@ -1,5 +1,8 @@
 // The parts that need no privilege: id ranges, control groups, orders.
 #include <gmock/gmock.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "sandbox/id_range.hpp"
 #include "sandbox/init_process.hpp"
@@ -19,6 +22,12 @@ TEST(IdRange, ReadsEntriesByNameAndNumberAndSkipsBrokenOnes) {
   const char* text = "ann:100000:65536\nbob:200000:10\n1000:300000:65536\nann:x:1\nann:4294967295:5\nann:1:0\nann\n";
   EXPECT_THAT(parse_sub_ranges(text, "ann", 1000), ElementsAre(SubRange{100000, 65536}, SubRange{300000, 65536}));
   EXPECT_THAT(parse_sub_ranges(text, "eve", 7), IsEmpty());
+}
+
+TEST(IdRange, ProposesIdsThatNobodyHas) {
+  EXPECT_EQ(free_sub_range("", ""), 100000U);
+  EXPECT_EQ(free_sub_range("ann:100000:65536\n", "bob:165536:65536\n"), 231072U);
+  EXPECT_EQ(free_sub_range("ann:4294901760:65535\nbob:x:y\n", ""), 100000U);
 }
 
 TEST(IdRange, RootfulBaseComesFromTheSlipwayEntry) {
@@ -46,6 +55,18 @@ TEST(PidsGroup, FindsItsOwnGroupInBothVersions) {
       own_pids_directory("0::/user.slice/session-1.scope\n", "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
       "/sys/fs/cgroup/user.slice/session-1.scope");
   EXPECT_EQ(own_pids_directory("1:cpu:/\n", "36 35 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), "");
+}
+
+TEST(PidsGroup, SweepsWhatNobodyHoldsAndNothingElse) {
+  const auto dir = *sys::TempDir::make("/tmp", "slipway-pids-test-");
+  for (const auto* name : {"/slipway-dead", "/slipway-held", "/other"})
+    ASSERT_EQ(mkdir((dir.path() + name).c_str(), 0755), 0);
+  const sys::Fd held = *sys::open(dir.path() + "/slipway-held", O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
+  (void)probe_pids_parent(dir.path());
+  EXPECT_NE(access((dir.path() + "/slipway-dead").c_str(), F_OK), 0);
+  EXPECT_EQ(access((dir.path() + "/slipway-held").c_str(), F_OK), 0);
+  EXPECT_EQ(access((dir.path() + "/other").c_str(), F_OK), 0);
 }
 
 TEST(PidsGroup, IsNotAvailableWhereTheControllerIsNotHandedDown) {

@@ -1,10 +1,9 @@
 #include "sandbox/pids_cgroup.hpp"
 
-#include <signal.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <atomic>
 
 #include "base/text.hpp"
 #include "sys/file.hpp"
@@ -41,16 +40,18 @@ std::string below(std::string_view point, std::string_view root, std::string_vie
   return out;
 }
 
-/// Groups of builders that were killed: empty, and named after a process that is no more.
+constexpr std::string_view kPrefix = "slipway-";
+
+/// Groups of builders that were killed: nobody holds them. (A pid in the name would lie to builders in other pid
+/// namespaces that see the same groups.)
 void sweep(const std::string& directory) {
   const auto opened = sys::open(directory, O_RDONLY | O_DIRECTORY);
   if (!opened) return;
   for (const auto& name : sys::list_directory(opened->get(), directory).value_or(std::vector<std::string>())) {
-    const auto parts = split(name, '-');
-    if (parts.size() != 3 || parts[0] != "slipway") continue;
-    const auto pid = parse_size(parts[1]);
-    if (pid && *pid > 0 && kill(static_cast<pid_t>(*pid), 0) < 0 && errno == ESRCH)
-      (void)unlinkat(opened->get(), name.c_str(), AT_REMOVEDIR);  // refused while a process is in it
+    if (!name.starts_with(kPrefix)) continue;
+    const auto group = sys::open_at(opened->get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!group || flock(group->get(), LOCK_EX | LOCK_NB) < 0) continue;
+    (void)unlinkat(opened->get(), name.c_str(), AT_REMOVEDIR);  // refused while a process is in it
   }
 }
 
@@ -104,10 +105,21 @@ PidsParent probe_pids_parent(const std::string& directory) {
 }
 
 Result<PidsGroup> PidsGroup::make(const PidsParent& parent) {
-  static std::atomic<unsigned> serial{0};
-  const std::string path = fmt::format("{}/slipway-{}-{}", parent.directory, getpid(), serial.fetch_add(1));
-  if (mkdir(path.c_str(), 0755) < 0) return fail_errno("cannot make the control group {}", printable(path));
-  PidsGroup group(path);
+  std::string path;
+  sys::Fd held;
+  // A sweeper that comes between mkdir and flock takes the group away: then another one is made.
+  for (int attempt = 0; !held; ++attempt) {
+    std::uint64_t name = 0;
+    if (getrandom(&name, sizeof name, 0) != sizeof name) return fail_errno("cannot read random bytes");
+    path = fmt::format("{}/{}{:016x}", parent.directory, kPrefix, name);
+    if (mkdir(path.c_str(), 0755) < 0) return fail_errno("cannot make the control group {}", printable(path));
+    auto opened = sys::open(path, O_RDONLY | O_DIRECTORY);
+    if (opened && flock(opened->get(), LOCK_EX | LOCK_NB) == 0 && access(path.c_str(), F_OK) == 0)
+      held = *std::move(opened);
+    else if (attempt == 8)
+      return fail(Code::kUnavailable, "cannot hold the control group {}", printable(path));
+  }
+  PidsGroup group(path, std::move(held));
   // With cgroup2 the file is there only where the parent hands the controller down. We do not make it do so: with
   // processes of its own it would become a threaded root, and no process could be moved into the new group.
   TRY(write_text(path + "/pids.max", fmt::format("{}", parent.limit)));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
+#include "sys/fd.hpp"
 
 namespace slipway::sandbox {
 
@@ -30,17 +31,20 @@ struct PidsParent {
 class [[nodiscard]] PidsGroup {
  public:
   static Result<PidsGroup> make(const PidsParent& parent);
-  PidsGroup(PidsGroup&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
+  PidsGroup(PidsGroup&& other) noexcept
+      : directory_(std::exchange(other.directory_, {})), held_(std::move(other.held_)) {}
   PidsGroup& operator=(PidsGroup&& other) noexcept {
     std::swap(directory_, other.directory_);
+    std::swap(held_, other.held_);
     return *this;
   }
   ~PidsGroup();
   [[nodiscard]] std::string procs() const { return directory_ + "/cgroup.procs"; }
 
  private:
-  explicit PidsGroup(std::string directory) : directory_(std::move(directory)) {}
+  PidsGroup(std::string directory, sys::Fd held) : directory_(std::move(directory)), held_(std::move(held)) {}
   std::string directory_;
+  sys::Fd held_;  ///< locked (flock): says to others that the group is in use
 };
 
 }  // namespace slipway::sandbox

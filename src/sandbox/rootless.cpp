@@ -43,15 +43,18 @@ Result<Who> find_ranges() {
     return std::unexpected(Error(Code::kFailedPrecondition, fmt::format("uid {} has no user name", uid))
                                .with_hint("newuidmap works for named users only: add the user to /etc/passwd"));
   who.name = entry.pw_name;
-  who.uids = parse_sub_ranges(sys::read_file("/etc/subuid", kSmallFile).value_or(""), who.name, uid);
-  who.gids = parse_sub_ranges(sys::read_file("/etc/subgid", kSmallFile).value_or(""), who.name, uid);
+  const std::string subuid = sys::read_file("/etc/subuid", kSmallFile).value_or("");
+  const std::string subgid = sys::read_file("/etc/subgid", kSmallFile).value_or("");
+  who.uids = parse_sub_ranges(subuid, who.name, uid);
+  who.gids = parse_sub_ranges(subgid, who.name, uid);
+  const std::uint32_t first = free_sub_range(subuid, subgid);
   if (who.uids.empty() || who.gids.empty())
     return std::unexpected(
         Error(Code::kFailedPrecondition,
               fmt::format("user {} has no entry in {}: steps need more than one id", printable(who.name),
                           who.uids.empty() ? "/etc/subuid" : "/etc/subgid"))
-            .with_hint(fmt::format("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {}",
-                                   printable(who.name))));
+            .with_hint(fmt::format("as root: usermod --add-subuids {0}-{1} --add-subgids {0}-{1} {2}", first,
+                                   first + 65535, printable(who.name))));
   return who;
 }
 

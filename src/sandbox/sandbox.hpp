@@ -35,12 +35,15 @@ enum class NetworkMode : unsigned char {
   kHost,     ///< the caller's
 };
 
-/// A read-only (or, with `discard_writes`, writable and forgotten) view of snapshots: RUN --mount=type=bind.
+/// A view of snapshots: read-only, or writable and forgotten (`discard_writes`), or writable and kept.
 struct TreeMount {
   std::vector<std::string> lowers;  ///< snapshot directories, topmost first
   std::string source;               ///< path inside the tree, resolved inside it; a directory or a file
   std::string target;               ///< absolute path in the container
   bool discard_writes = false;
+  /// Writable, and what is written lands in "fs" of this directory of the store, which has "fs" and "work" (a
+  /// SnapshotDraft's): cache mounts.
+  std::string keep_writes;
 };
 struct TmpfsMount {
   std::string target;

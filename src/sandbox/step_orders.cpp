@@ -94,8 +94,10 @@ Status add_trees(const Spec& spec, Bases& bases, StepPlan& plan) {
     mount.kind = init::MountKind::kTree;
     mount.target = TRY(clean_target(tree.target));
     mount.source = tree.source.empty() ? "/" : tree.source;
-    mount.discard_writes = tree.discard_writes;
-    mount.read_only = !tree.discard_writes;
+    const bool kept = !tree.keep_writes.empty();
+    mount.discard_writes = tree.discard_writes || kept;  // init knows where to write, not what becomes of it
+    mount.read_only = !mount.discard_writes;
+    if (kept) mount.scratch = TRY(bases.place(tree.keep_writes));
     for (const auto& lower : tree.lowers) mount.lowers.push_back(TRY(bases.place(lower)));
     if (mount.lowers.size() > kMaxLayers)
       return fail(Code::kInvalidArgument, "the mount at {} has more than {} layers", quoted(tree.target), kMaxLayers);
