@@ -216,7 +216,7 @@ std::string human_duration(std::int64_t seconds) {
 
 std::string nearest(std::string_view word, const std::vector<std::string_view>& known) {
   std::string best;
-  std::size_t best_distance = 3;
+  std::size_t best_score = 6;  // twice the distance; letters in another order ("RNU") count half a step less
   for (const auto candidate : known) {
     std::vector<std::size_t> row(candidate.size() + 1);
     for (std::size_t j = 0; j <= candidate.size(); ++j) row[j] = j;
@@ -229,8 +229,10 @@ std::string nearest(std::string_view word, const std::vector<std::string_view>& 
         diagonal = above;
       }
     }
-    if (row.back() < best_distance && row.back() < candidate.size()) {
-      best_distance = row.back();
+    const bool same_letters = std::is_permutation(word.begin(), word.end(), candidate.begin(), candidate.end());
+    const std::size_t score = 2 * row.back() - (same_letters && row.back() > 0 ? 1 : 0);
+    if (score < best_score && row.back() < candidate.size()) {
+      best_score = score;
       best = candidate;
     }
   }

@@ -6,11 +6,11 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "build/checks.hpp"
+#include "build/context_source.hpp"
 #include "build/export.hpp"
 #include "build/frontend.hpp"
-#include "build/open_context.hpp"
 #include "build/store_records.hpp"
-#include "sys/file.hpp"
 
 namespace slipway::build {
 namespace {
@@ -47,43 +47,6 @@ class StepObserver final : public solver::Observer {
   std::vector<StepReport> steps_;
 };
 
-std::string dockerfile_path(const Request& request) {
-  return request.dockerfile.empty() ? request.context + "/Dockerfile" : request.dockerfile;
-}
-
-Result<dockerfile::File> read_dockerfile(const Request& request) {
-  const std::string path = dockerfile_path(request);
-  std::string text;
-  if (request.dockerfile_text) {
-    text = *request.dockerfile_text;
-  } else {
-    auto read = sys::read_file(path, dockerfile::kFileLimit);
-    if (!read && read.error().sys_errno() == ENOENT)
-      return std::unexpected(
-          Error(Code::kNotFound, fmt::format("failed to read the Dockerfile {}: it is not there", quoted(path)))
-              .with_hint("name it with -f, or change to the folder that holds it"));
-    text = TRY(context(std::move(read), "while reading the Dockerfile"));
-  }
-  const std::string name = request.dockerfile_text ? "Dockerfile" : path.substr(path.rfind('/') + 1);
-  dockerfile::File file = TRY(dockerfile::parse(text, name));
-  if (!file.directives.syntax.empty() && !dockerfile::is_built_in_syntax(file.directives.syntax))
-    return std::unexpected(Error(Code::kInvalidArgument,
-                                 fmt::format("the frontend {} is not known; only the Dockerfile language is built in",
-                                             quoted(file.directives.syntax)))
-                               .with_range({name, file.directives.syntax_line, file.directives.syntax_line})
-                               .with_hint("remove the syntax line, or write # syntax=docker/dockerfile:1"));
-  return file;
-}
-
-Status check_context(const Request& request) {
-  struct stat info{};
-  if (::stat(request.context.c_str(), &info) < 0)
-    return fail_errno("cannot open the build context {}", quoted(request.context));
-  if (!S_ISDIR(info.st_mode))
-    return fail(Code::kInvalidArgument, "the build context {} is not a folder", quoted(request.context));
-  return {};
-}
-
 Status keep_names(const Request& request, const Workshop& shop, const Exported& image) {
   return shop.store.set_names(shop.scope, request.tags, image.manifest.digest, image.manifest.media_type,
                               store::Durable::kYes);
@@ -101,20 +64,26 @@ Status push_all(const Request& request, const Workshop& shop, const Exported& im
 }  // namespace
 
 Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel) {
-  TRY(check_context(request));
-  const dockerfile::File file = TRY(read_dockerfile(request));
   const store::Lease lease = TRY(tools.store.lease("build"));
   const Workshop shop{tools.store, lease, image::Images{tools.store, lease, tools.client, tools.scope}, sink,
                       tools.scope};
-  const OpContext op_context{shop, tools.sandbox, request.source_date_epoch};
+  VertexIds ids;
+  RemoteSources remotes(shop, request, tools, ids);
+  const ContextFolder source = TRY(get_context(request, tools, remotes, cancel));
+  const dockerfile::File file = TRY(read_dockerfile(request, source, remotes, cancel));
+  OpContext op_context{shop, tools.sandbox, request.source_date_epoch};
+  op_context.remotes = &remotes;
 
   std::shared_ptr<Context> folder;
   const OpenContext open = [&]() -> Result<std::shared_ptr<Context>> {
-    if (!folder) folder = TRY(open_context(tools.store, request.context, dockerfile_path(request)));
+    if (!folder) folder = TRY(open_context(tools.store, request, source));
     return folder;
   };
-  VertexIds ids;
-  const Plan planned = TRY(plan(file, request, op_context, open, ids, cancel));
+  // what the checks ask of base images is here once they are planned; what they find is told also when that failed
+  auto plan_or_error = plan(file, request, op_context, open, ids, cancel);
+  const Status checks = run_checks(file, request, source, tools);
+  const Plan planned = TRY(std::move(plan_or_error));
+  TRY(checks);
 
   StoreRecords records(shop);
   StepObserver observer(planned, sink);
@@ -122,17 +91,24 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   const solver::Options options{.parallelism = request.parallelism > 0 ? static_cast<std::size_t>(request.parallelism)
                                                                        : processors};
   auto solved = solver::solve(planned.graph, {planned.target}, records, observer, options, cancel);
-  if (folder) TRY(folder->sums->save());
+  if (folder && !source.remote) TRY(folder->sums->save());
+  for (const auto& named : planned.folders) TRY(named->sums->save());
   const auto outputs = TRY(std::move(solved));
   const Stack& stack = static_cast<const Stack&>(*outputs[0]);
 
   const progress::VertexId exporting = ids.next();
   sink.on(progress::Started{exporting, "exporting to image"});
   const auto export_all = [&]() -> Result<Exported> {
+    const auto say = [&](const std::string& what) { sink.on(progress::Log{exporting, 2, what + "\n"}); };
     const Exported image = TRY(write_image(shop, planned, stack, request.source_date_epoch));
+    say("exporting manifest " + image.manifest.digest.text());
+    say("exporting config " + image.config.text());
     TRY(keep_names(request, shop, image));
+    for (const auto& tag : request.tags) say("naming to " + tag.canonical());
     for (const auto& output : request.outputs) TRY(write_output(output, shop, image, stack, request, tools, cancel));
     TRY(push_all(request, shop, image, cancel));
+    if (request.push)
+      for (const auto& tag : request.tags) say("pushed " + tag.canonical() + "@" + image.manifest.digest.text());
     return image;
   };
   auto exported = export_all();

@@ -20,12 +20,20 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "build/named_context.hpp"
+#include "http/client.hpp"
+#include "layer/layer.hpp"
 #include "oci/digest.hpp"
 #include "oci/platform.hpp"
 #include "oci/reference.hpp"
 #include "registry/client.hpp"
 #include "sandbox/sandbox.hpp"
 #include "store/store.hpp"
+
+namespace slipway::dockerfile {
+struct File;
+struct Checked;
+}  // namespace slipway::dockerfile
 
 namespace slipway::build {
 
@@ -36,9 +44,15 @@ struct Output {
   std::string destination;  ///< a directory (local), a file, or "-" (stdout)
 };
 
+/// One --secret: what RUN --mount=type=secret shows. Never in a key, layer, record or log.
+struct Secret {
+  std::string id, value;
+};
+
 struct Request {
-  std::string context;     ///< directory
-  std::string dockerfile;  ///< path; empty: "<context>/Dockerfile"; "-": `dockerfile_text`
+  std::string context;  ///< directory, "-", http(s) URL or git reference (context_source.hpp)
+  std::string
+      dockerfile;  ///< path (inside the context unless that is a directory) or URL; empty: "<context>/Dockerfile"
   std::optional<std::string> dockerfile_text;
   std::string target;  ///< stage name or index; empty: the last
   std::vector<std::pair<std::string, std::string>>
@@ -53,6 +67,8 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> extra_hosts;  ///< part of the cache key
   std::vector<sandbox::Ulimit> ulimits;
   std::int64_t shm_bytes = 64 << 20;
+  std::vector<Secret> secrets;
+  std::vector<NamedContext> contexts;  ///< --build-context
   std::vector<Output> outputs;
   oci::Platform platform = oci::Platform::host();
   std::optional<std::int64_t> source_date_epoch;
@@ -82,6 +98,12 @@ struct Tools {
   std::string scope = "default";
   /// Bytes of outputs with destination "-" go here.
   std::function<Status(std::string_view)> standard_output;
+  /// Gets what the checks of the Dockerfile found, before any step runs. May be empty.
+  std::function<void(const dockerfile::File&, const dockerfile::Checked&)> checked;
+  layer::Source standard_input = {};  ///< the context "-"
+  http::ClientOptions http = {};      ///< for URLs
+  std::string search_path = {};       ///< PATH, for the git program
+  std::string ssh_agent = {};         ///< SSH_AUTH_SOCK; used for a git context of the command line only
 };
 
 [[nodiscard]] Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel);

@@ -62,14 +62,14 @@ Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions&
   TRY(shop.store.note_layer({.diff = written.diff_id,
                              .blob = blob,
                              .compression = oci::Compression::kGzip,
-                             .plain_bytes = written.plain_bytes}));
+                             .tree_bytes = written.tree_bytes}));
 
   const auto parent = below.chain();
   const LayerFacts facts{
       .diff = written.diff_id,
       .chain = parent ? parent->next(written.diff_id) : oci::ChainId::first(written.diff_id),
       .blob = {.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = blob.digest, .size = blob.size},
-      .plain_bytes = written.plain_bytes,
+      .tree_bytes = written.tree_bytes,
       .created = top.created(),
       .empty = written.entries == 0};
   if (!options.clamp_mtime) return stack.layers().back()->commit(facts, parent);

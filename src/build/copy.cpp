@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "build/tree_sum.hpp"
+#include "layer/whiteout.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::build {
@@ -194,7 +195,7 @@ Result<Destination::Dir> Destination::ensure(const std::string& path, const Owne
 
 // Most names are new: the system call itself finds out, instead of a look at each before.
 template <class Make>
-Status Destination::put(const Dir& dir, const std::string& name, Make make) const {
+Status Destination::put(const Dir& dir, const std::string& name, Make make) {
   const auto is_directory = [&] {
     return fail(Code::kInvalidArgument, "cannot replace the directory /{} with a file",
                 printable(join_path(dir.path, name)));
@@ -210,6 +211,8 @@ Status Destination::put(const Dir& dir, const std::string& name, Make make) cons
     const auto there = TRY(sys::lstat_at(dir.fd.get(), name));
     if (there && S_ISDIR(there->st_mode)) return is_directory();
     TRY(sys::unlink_at(dir.fd.get(), name));
+    // Its inode number may come back at once: only the path tells that this file is another one now.
+    std::erase_if(links_, [path = join_path(dir.path, name)](const auto& link) { return link.second == path; });
     if (make() == 0) return {};
   }
   return fail_errno("cannot make {}", quoted("/" + join_path(dir.path, name)));
@@ -224,23 +227,24 @@ Status Destination::make_directory(const std::string& target, const Owner& owner
   return {};
 }
 
-Status Destination::copy(const Tree& source, const std::vector<std::string>& paths, const std::string& target,
+Status Destination::copy(const Tree& tree, const std::vector<CopySource>& sources, const std::string& target,
                          const CopyOptions& options, const Cancel& cancel) {
   links_.clear();
   const Owner owner = options.owner.value_or(Owner{});
-  for (const auto& path : paths) {
-    const Tree::Resolved from = TRY(source.resolve(path, FollowLast::kYes));
+  for (const auto& source : sources) {
+    const std::string& path = source.path;
+    const Tree::Resolved from = TRY(tree.resolve(path, FollowLast::kYes));
     if (!from.found) return fail(Code::kNotFound, "{}: not found", quoted("/" + path));
     // Anew for each source: the one before may have made what this one lands in.
     const Tree::Resolved at = TRY(TRY(view()).resolve(target, FollowLast::kYes));
     const bool into_directory = target.ends_with('/') || (at.found && S_ISDIR(at.found->info.st_mode));
     if (S_ISDIR(from.found->info.st_mode)) {
       bool fresh = false;
-      const Dir top = TRY(ensure(at.path, owner, &fresh));
+      Dir top = TRY(ensure(at.path, owner, &fresh));
       // The top directory's own metadata is not copied; octal --chmod applies to it as well (measured).
       if (options.mode && options.mode->octal() && ::fchmod(top.fd.get(), options.mode->apply(S_IFDIR)) < 0)
         return fail_errno("cannot set the mode of {}", quoted(target));
-      TRY(copy_contents(source, TRY(source.open_directory(from)), at.path, options, cancel));
+      TRY(copy_contents(tree, TRY(tree.open_directory(from)), source.selection, std::move(top), options, cancel));
       continue;
     }
     const std::string name = into_directory ? path.substr(path.rfind('/') + 1) : at.path.substr(at.path.rfind('/') + 1);
@@ -276,38 +280,120 @@ Status Destination::copy_inline(const std::vector<InlineFile>& files, const std:
   return {};
 }
 
-Status Destination::copy_contents(const Tree& source, const Tree::Directory& from, const std::string& to,
-                                  const CopyOptions& options, const Cancel& cancel) {
-  struct Frame {
-    Tree::Directory from;
-    std::vector<layer::MergedDir::Child> children;
-    Dir to;
-    std::size_t next = 0;
-    std::optional<struct stat> times;  // set when all children are in place
-  };
-  const Owner implicit = options.owner.value_or(Owner{});
-  std::vector<Frame> stack;
+Status Destination::take_in(const Archive& archive, const std::string& target, const CopyOptions& options,
+                            const Cancel& cancel) {
+  const Tree::Resolved at = TRY(TRY(view()).resolve(target, FollowLast::kYes));
   bool fresh = false;
-  stack.push_back({from, TRY(source.list(from)), TRY(ensure(to, implicit, &fresh)), 0, std::nullopt});
+  Dir top = TRY(ensure(at.path, options.owner.value_or(Owner{}), &fresh));
+  if (fresh && options.mode && options.mode->octal() && ::fchmod(top.fd.get(), options.mode->apply(S_IFDIR)) < 0)
+    return fail_errno("cannot set the mode of {}", quoted(target));
+  std::vector<Merging> stack;
+  sys::Fd from = TRY(sys::open(archive.directory(), kDirectory));
+  stack.push_back(TRY(merge_with(std::move(from), "", std::move(top), archive.names(""))));
   while (!stack.empty()) {
-    Frame& frame = stack.back();
-    if (frame.next == frame.children.size()) {
-      if (frame.times) TRY(set_times(frame.to.fd.get(), *frame.times, frame.to.path));
+    TRY(cancel.check());
+    Merging& merging = stack.back();
+    if (merging.next == merging.names.size()) {
+      TRY(finish(merging));
       stack.pop_back();
       continue;
     }
-    const layer::MergedDir::Child child = frame.children[frame.next++];
-    const struct stat& info = child.found.info;
-    if (!S_ISDIR(info.st_mode)) {
-      TRY(copy_entry(frame.from.dir, child.name, child.found, frame.to, child.name, options, cancel));
-      continue;
+    const std::string name = merging.names[merging.next++];
+    if (auto below = TRY(take_entry(merging, name, archive))) stack.push_back(*std::move(below));
+  }
+  return {};
+}
+
+Result<Destination::Merging> Destination::merge_with(sys::Fd from, std::string path, Dir to, bool named) const {
+  auto names = TRY(sys::list_directory(from.get(), path));
+  std::optional<struct stat> metadata;
+  if (named) metadata = TRY(sys::stat_fd(from.get(), path));
+  return Merging{std::move(from), std::move(path), std::move(names), 0, std::move(to), metadata};
+}
+
+Status Destination::finish(const Merging& merging) const {
+  if (!merging.metadata) return {};
+  const struct stat& info = *merging.metadata;
+  const int to = merging.to.fd.get();
+  TRY(dress(to, {info.st_uid, info.st_gid}, info.st_mode & 07777U, merging.to.path));
+  TRY(copy_xattrs(merging.from.get(), to, merging.to.path, true));
+  return set_times(to, info, merging.to.path);
+}
+
+Result<std::optional<Destination::Merging>> Destination::take_entry(const Merging& merging, const std::string& name,
+                                                                    const Archive& archive) const {
+  const auto info = TRY(sys::lstat_at(merging.from.get(), name));
+  if (!info) return fail(Code::kAborted, "{} went away while it was moved", quoted(name));
+  const bool directory = S_ISDIR(info->st_mode);
+  const std::string path = join_path(merging.path, name);
+  const auto there = TRY(existing(merging.to, name));
+  const bool named = directory && archive.names(path);
+  const bool both = directory && there && S_ISDIR(there->st_mode);
+  const bool leads_on = directory && there && S_ISLNK(there->st_mode) && !named;
+  if (!both && !leads_on) {
+    TRY(replace(merging, name, directory));
+    return std::nullopt;
+  }
+  bool fresh = false;
+  Dir to;
+  if (both) {
+    to = TRY(enter(merging.to, name, Owner{}, &fresh));
+  } else {
+    const auto at = TRY(TRY(view()).resolve(join_path(merging.to.path, name), FollowLast::kYes));
+    to = TRY(ensure(at.path, Owner{}, &fresh));
+  }
+  return TRY(merge_with(TRY(sys::open_at(merging.from.get(), name, kDirectory)), path, std::move(to), named));
+}
+
+Status Destination::replace(const Merging& merging, const std::string& name, bool directory) const {
+  const int to = merging.to.fd.get();
+  if (TRY(sys::lstat_at(to, name))) {
+    TRY(sys::remove_tree(to, name));
+    // What was removed here also hid what the lowers have.
+    const auto below = merging.to.lower ? TRY(merging.to.lower->find(name)) : std::nullopt;
+    if (directory && below && S_ISDIR(below->info.st_mode)) {
+      const sys::Fd moved = TRY(sys::open_at(merging.from.get(), name, kDirectory));
+      TRY(sys::set_xattr(moved.get(), layer::kOpaqueXattr, "y", name));
     }
-    Tree::Directory below{TRY(frame.from.dir.enter(child.name)), join_path(frame.from.path, child.name)};
-    Dir into = TRY(enter(frame.to, child.name, implicit, &fresh));
-    TRY(dress(into.fd.get(), owner_for(info, options), mode_for(info, options), into.path));
-    if (options.from_stage) TRY(copy_xattrs(below.dir.top(), into.fd.get(), into.path, true));
-    auto children = TRY(source.list(below));
-    stack.push_back({std::move(below), std::move(children), std::move(into), 0, info});
+  }
+  return sys::rename_at(merging.from.get(), name, to, name);
+}
+
+Status Destination::copy_contents(const Tree& tree, const Tree::Directory& from, const Selection& selection, Dir to,
+                                  const CopyOptions& options, const Cancel& cancel) {
+  struct Open {
+    Dir dir;
+    std::optional<struct stat> times;  // set when all children are in place
+  };
+  const Owner implicit = options.owner.value_or(Owner{});
+  std::vector<Open> stack;
+  stack.push_back({std::move(to), std::nullopt});
+  SourceWalk walk = TRY(SourceWalk::open(tree, from, selection));
+  SourceWalk::Step step;
+  while (TRY(walk.next(step))) {
+    const Open& top = stack.back();
+    switch (step.kind) {
+      case SourceWalk::Kind::kEntry:
+        TRY(copy_entry(*step.parent, step.name, step.found, top.dir, step.name, options, cancel));
+        break;
+      case SourceWalk::Kind::kUp:
+        if (top.times) TRY(set_times(top.dir.fd.get(), *top.times, top.dir.path));
+        stack.pop_back();
+        break;
+      case SourceWalk::Kind::kDirectory: {
+        const struct stat& info = step.found.info;
+        bool fresh = false;
+        Dir into = TRY(enter(top.dir, step.name, implicit, &fresh));
+        if (!step.selected && !fresh) {
+          stack.push_back({std::move(into), std::nullopt});
+          break;
+        }
+        TRY(dress(into.fd.get(), owner_for(info, options), mode_for(info, options), into.path));
+        if (options.from_stage) TRY(copy_xattrs(step.directory->dir.top(), into.fd.get(), into.path, true));
+        stack.push_back({std::move(into), info});
+        break;
+      }
+    }
   }
   return {};
 }
@@ -319,7 +405,11 @@ Status Destination::copy_entry(const layer::MergedDir& from, const std::string& 
   const struct stat& info = found.info;
   if (S_ISSOCK(info.st_mode)) return {};
   if (TRY(link_again(info, into, name))) return {};
-  if (S_ISREG(info.st_mode)) return copy_file(from, from_name, found, into, name, options, cancel);
+  if (S_ISREG(info.st_mode)) {
+    TRY(copy_file(from, from_name, found, into, name, options, cancel));
+    note_link(info, into, name);
+    return {};
+  }
 
   const std::string path = join_path(into.path, name);
   if (S_ISLNK(info.st_mode)) {
@@ -337,24 +427,28 @@ Status Destination::copy_entry(const layer::MergedDir& from, const std::string& 
   const timespec times[2] = {info.st_mtim, info.st_mtim};
   if (::utimensat(into.fd.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
     return fail_errno("cannot set the times of {}", quoted("/" + path));
+  note_link(info, into, name);
   return {};
 }
 
 Result<bool> Destination::link_again(const struct stat& info, const Dir& into, const std::string& name) {
   if (info.st_nlink < 2 || S_ISDIR(info.st_mode)) return false;
-  const std::string path = join_path(into.path, name);
-  const auto [first, fresh] = links_.try_emplace({info.st_dev, info.st_ino}, path);
-  if (fresh || first->second == path) return false;
+  const auto found = links_.find({info.st_dev, info.st_ino});
+  if (found == links_.end() || found->second == join_path(into.path, name)) return false;
+  const std::string first = found->second;
   const Status linked =
-      put(into, name, [&] { return ::linkat(root_.get(), first->second.c_str(), into.fd.get(), name.c_str(), 0); });
+      put(into, name, [&] { return ::linkat(root_.get(), first.c_str(), into.fd.get(), name.c_str(), 0); });
   if (linked) return true;
-  if (linked.error().sys_errno() != ENOENT && linked.error().sys_errno() != EMLINK)
-    return std::unexpected(linked.error());
-  first->second = path;  // the first name was overwritten since, or can take no more: this one starts a new group
-  return false;
+  if (linked.error().sys_errno() == EMLINK) return false;
+  return std::unexpected(linked.error());
 }
 
-Result<sys::Fd> Destination::make_file(const Dir& into, const std::string& name, mode_t mode) const {
+/// What was copied from a file with several names may get its other names too.
+void Destination::note_link(const struct stat& info, const Dir& into, const std::string& name) {
+  if (info.st_nlink > 1 && !S_ISDIR(info.st_mode)) links_[{info.st_dev, info.st_ino}] = join_path(into.path, name);
+}
+
+Result<sys::Fd> Destination::make_file(const Dir& into, const std::string& name, mode_t mode) {
   sys::Fd file;
   TRY(put(into, name, [&] {
     file = sys::Fd(

@@ -16,8 +16,10 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "build/account.hpp"
+#include "build/archive.hpp"
 #include "build/chmod.hpp"
 #include "build/file_sums.hpp"
+#include "build/source_walk.hpp"
 #include "build/tree.hpp"
 
 namespace slipway::build {
@@ -43,12 +45,17 @@ class Destination {
   /// The merged file system, as it is now.
   [[nodiscard]] Result<Tree> view() const;
 
-  /// Copies `paths` (of Tree::glob) to `target` ("/dir/" or "/name", absolute). `many`: the instruction named several
-  /// sources or a wildcard, so a target that exists as a directory or ends in "/" is needed to keep more than the last.
-  [[nodiscard]] Status copy(const Tree& source, const std::vector<std::string>& paths, const std::string& target,
+  /// Copies `sources` to `target` ("/dir/" or "/name", absolute), one after the other.
+  [[nodiscard]] Status copy(const Tree& tree, const std::vector<CopySource>& sources, const std::string& target,
                             const CopyOptions& options, const Cancel& cancel);
   [[nodiscard]] Status copy_inline(const std::vector<InlineFile>& files, const std::string& target,
                                    const CopyOptions& options);
+
+  /// The entries of an unpacked archive move below `target`, which is made a directory. Whatever bears their name makes
+  /// way; only directories stay directories, with the archive's metadata where it names them. A directory that it does
+  /// not name may be a link here: then it leads on, inside the root. New directories above belong to `options.owner`.
+  [[nodiscard]] Status take_in(const Archive& archive, const std::string& target, const CopyOptions& options,
+                               const Cancel& cancel);
 
   /// mkdir -p; links are followed inside the root. New directories are 0755 and belong to `owner`.
   [[nodiscard]] Status make_directory(const std::string& target, const Owner& owner);
@@ -68,18 +75,33 @@ class Destination {
   /// Calls `make` (a system call that makes `name` and fails with EEXIST); a file that stands there makes way, a
   /// directory does not. Fails with make's errno.
   template <class Make>
-  [[nodiscard]] Status put(const Dir& dir, const std::string& name, Make make) const;
-  [[nodiscard]] Status copy_contents(const Tree& source, const Tree::Directory& from, const std::string& to,
+  [[nodiscard]] Status put(const Dir& dir, const std::string& name, Make make);
+  [[nodiscard]] Status copy_contents(const Tree& tree, const Tree::Directory& from, const Selection& selection, Dir to,
                                      const CopyOptions& options, const Cancel& cancel);
   [[nodiscard]] Status copy_entry(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
                                   const Dir& into, const std::string& name, const CopyOptions& options,
                                   const Cancel& cancel);
   /// Empty, open for writing; the mode as far as the umask lets it.
-  [[nodiscard]] Result<sys::Fd> make_file(const Dir& into, const std::string& name, mode_t mode) const;
+  [[nodiscard]] Result<sys::Fd> make_file(const Dir& into, const std::string& name, mode_t mode);
   [[nodiscard]] Status copy_file(const layer::MergedDir& from, const std::string& from_name, const Tree::Found& found,
                                  const Dir& into, const std::string& name, const CopyOptions& options,
                                  const Cancel& cancel);
+  struct Merging {  // a directory that an archive and this tree both have
+    sys::Fd from;
+    std::string path;  // in the archive
+    std::vector<std::string> names;
+    std::size_t next = 0;
+    Dir to;
+    std::optional<struct stat> metadata;  // the archive's, to be set when all is in place
+  };
+  [[nodiscard]] Result<Merging> merge_with(sys::Fd from, std::string path, Dir to, bool named) const;
+  [[nodiscard]] Status finish(const Merging& merging) const;
+  /// Moves one entry, or gives the pair of directories that go on.
+  [[nodiscard]] Result<std::optional<Merging>> take_entry(const Merging& merging, const std::string& name,
+                                                          const Archive& archive) const;
+  [[nodiscard]] Status replace(const Merging& merging, const std::string& name, bool directory) const;
   [[nodiscard]] Result<bool> link_again(const struct stat& info, const Dir& into, const std::string& name);
+  void note_link(const struct stat& info, const Dir& into, const std::string& name);
 
   sys::Fd root_;
   std::vector<std::string> lowers_;

@@ -110,7 +110,8 @@ Status write_local(const std::string& directory, const std::vector<int>& layers,
   });
   const layer::UnpackOptions options{
       .ownership = ::geteuid() == 0 ? layer::Ownership::kAsIs : layer::Ownership::kIgnored,
-      .whiteouts = layer::Whiteouts::kApply};
+      .whiteouts = layer::Whiteouts::kApply,
+      .inert = true};  // a foreign image must not give this machine's users a disk or a set-uid program
   auto unpacked =
       layer::unpack([&](char* buffer, std::size_t size) { return sys::read_some(pipe.read.get(), buffer, size); },
                     root.get(), options, cancel);

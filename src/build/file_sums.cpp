@@ -1,5 +1,7 @@
 #include "build/file_sums.hpp"
 
+#include <sys/statvfs.h>
+
 #include <array>
 #include <cstring>
 
@@ -12,10 +14,26 @@ namespace {
 
 constexpr std::string_view kHeader = "slipway sums 1\n";
 constexpr std::size_t kRow = 5 * 8 + 32;
-constexpr std::int64_t kGranularityNs =
-    1'000'000'000;  // of the coarsest clock that a supported file system stamps with
+// A store through a shared mapping stamps a file only when its page was clean before, so a file whose pages may still
+// be dirty can change without a trace. The kernel writes pages back after some 30 s (vm.dirty_expire_centisecs); this
+// also covers the coarsest clock that a file system stamps with.
+constexpr std::int64_t kSettledNs = 60'000'000'000;
 
 std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec; }
+
+/// A sparse file costs its context nothing; a key and a layer read and write all of what it claims to have. A terabyte
+/// of holes would keep a build busy for hours before the disk is full.
+Status check_room(const struct stat& info, const std::string& name, const std::string& store) {
+  if (info.st_size / 2 <= info.st_blocks * std::int64_t{512}) return {};
+  struct statvfs room{};
+  if (::statvfs(store.c_str(), &room) < 0) return {};
+  const auto free = static_cast<std::int64_t>(room.f_bavail * room.f_frsize);
+  if (info.st_size <= free) return {};
+  return std::unexpected(
+      Error(Code::kResourceExhausted, fmt::format("{} is a sparse file of {}; the store's disk has {} free",
+                                                  quoted(name), human_size(info.st_size), human_size(free)))
+          .with_hint("leave it out of the context with .dockerignore"));
+}
 
 }  // namespace
 
@@ -75,13 +93,14 @@ std::optional<oci::Digest> FileSums::known(const struct stat& info) const {
 
 Result<oci::Digest> FileSums::sum(int fd, const struct stat& info, const std::string& name, const Cancel& cancel) {
   if (const auto digest = known(info)) return *digest;
+  TRY(check_room(info, name, store_.root()));
   const Timestamp started = now();
   const oci::Digest digest = TRY(sum_file(fd, info, name, cancel));
   Entry entry;
   entry.identity = FileIdentity::of(info);
   std::memcpy(entry.raw.data(), digest.raw().data(), entry.raw.size());
   entry.used = true;
-  entry.trusted = entry.identity.ctime_ns + kGranularityNs < started.seconds * 1'000'000'000 + started.nanoseconds;
+  entry.trusted = entry.identity.ctime_ns + kSettledNs < started.seconds * 1'000'000'000 + started.nanoseconds;
   const std::lock_guard lock(mutex_);
   entries_[info.st_ino] = entry;
   changed_ = true;

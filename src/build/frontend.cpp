@@ -5,8 +5,12 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "build/context_source.hpp"
+#include "build/oci_layout.hpp"
+#include "build/remote_source.hpp"
 #include "build/stage_plan.hpp"
 #include "dockerfile/expand_instruction.hpp"
+#include "dockerfile/mount.hpp"
 
 namespace slipway::build {
 namespace {
@@ -15,9 +19,14 @@ namespace df = dockerfile;
 
 constexpr std::string_view kScratchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::string_view copies_from(const df::Instruction& instruction) {
-  const auto* copy = std::get_if<df::Copy>(&instruction);
-  return copy == nullptr ? std::string_view{} : std::string_view(copy->from);
+/// The stages, contexts and images that an instruction reads besides its own stage.
+std::vector<std::string> sources_of(const df::Instruction& instruction) {
+  std::vector<std::string> names;
+  if (const auto* copy = std::get_if<df::Copy>(&instruction)) names.push_back(copy->from);
+  if (const auto* run = std::get_if<df::Run>(&instruction))
+    for (const auto& mount : run->mounts) names.push_back(df::mount_source_of(mount));
+  std::erase(names, "");
+  return names;
 }
 
 class Frontend {
@@ -77,20 +86,54 @@ class Frontend {
       const std::size_t index = pending.back();
       pending.pop_back();
       if (!needed_.insert(index).second) continue;
+      if (const NamedContext* instead = replacement(index)) {
+        if (const auto stage = TRY(meaning(instead->name, index, file_.stages[index].from.source)).stage)
+          pending.push_back(*stage);
+        continue;
+      }
       const df::From from = TRY(from_of(index));
-      if (const auto base = df::find_stage(file_, from.image, index);
-          base && from.image != "scratch" && !is_number(from.image))
-        pending.push_back(*base);
+      const Meaning base = TRY(meaning(from.image, index, from.source));
+      if (base.stage && from.image != "scratch" && !is_number(from.image)) pending.push_back(*base.stage);
       for (const auto& instruction : file_.stages[index].instructions) {
-        const auto name = copies_from(instruction);
-        if (name.empty()) continue;
-        const auto stage = df::find_stage(file_, name, index);
-        if (stage) pending.push_back(*stage);
-        if (stage) continue;
-        TRY(check_later_stage(index, name, instruction));
+        for (const auto& name : sources_of(instruction)) {
+          const Meaning source = TRY(meaning(name, index, df::source_of(instruction)));
+          if (source.stage)
+            pending.push_back(*source.stage);
+          else if (source.context == nullptr)
+            TRY(check_later_stage(index, name, instruction));
+        }
       }
     }
     return {};
+  }
+
+  const NamedContext* named(std::string_view name) const {
+    if (request_.contexts.empty() || name.empty()) return nullptr;
+    const std::string canonical = canonical_context_name(name);
+    for (auto context = request_.contexts.rbegin(); context != request_.contexts.rend(); ++context)
+      if (context->name == canonical) return &*context;
+    return nullptr;
+  }
+
+  /// The context that stands in a stage's place because it has its name.
+  const NamedContext* replacement(std::size_t index) const { return named(file_.stages[index].name); }
+
+  /// What a name means to stage `index`: a named context, else a stage before it, else (neither) an image.
+  struct Meaning {
+    const NamedContext* context = nullptr;
+    std::optional<std::size_t> stage;
+  };
+  Result<Meaning> meaning(const std::string& name, std::size_t index, const df::Source& source) const {
+    const NamedContext* context = named(name);
+    if (context == nullptr) return Meaning{nullptr, df::find_stage(file_, name, index)};
+    if (context->kind != NamedContext::Kind::kStage) return Meaning{context, std::nullopt};
+    const auto stage = df::find_stage(file_, context->value, index);
+    if (!stage)
+      return std::unexpected(df::at(
+          file_, source,
+          Error(Code::kInvalidArgument, fmt::format("the context {} is the stage {}, which is not defined before",
+                                                    quoted(name), quoted(context->value)))));
+    return Meaning{nullptr, stage};
   }
 
   static bool is_number(std::string_view text) {
@@ -118,18 +161,24 @@ class Frontend {
   }
 
   Status plan_stage(std::size_t index) {
-    const df::From from = TRY(from_of(index));
     const df::Stage& stage = file_.stages[index];
-    StepNames names{stage_label(index), 1, 1};
+    StepNames names{stage_label(index), 0, 1};
+    if (const NamedContext* instead = replacement(index)) {
+      const Meaning means = TRY(meaning(instead->name, index, stage.from.source));
+      states_.insert_or_assign(index, means.stage ? states_.at(*means.stage)
+                                                  : TRY(state_of_context(*means.context, names, stage.from.source)));
+      return {};
+    }
+    const df::From from = TRY(from_of(index));
     for (const auto& instruction : stage.instructions) names.total += makes_step(instruction) ? 1 : 0;
     StageState state;
-    const auto base = df::find_stage(file_, from.image, index);
+    const Meaning base = TRY(meaning(from.image, index, stage.from.source));
     if (from.image == "scratch") {
-      state.vertex = add_vertex(plan_, {}, scratch_op(), {}, false);
-      state.config.env = {std::string(kScratchPath)};
-      state.config.working_dir = "/";
-    } else if (base && !is_number(from.image)) {
-      state = states_.at(*base);
+      state = scratch_state();
+    } else if (base.context != nullptr) {
+      state = TRY(state_of_context(*base.context, names, stage.from.source));
+    } else if (base.stage && !is_number(from.image)) {
+      state = states_.at(*base.stage);
       state.cmd_set = false;
     } else {
       auto resolved = resolve(from.image, stage.from.source);
@@ -146,7 +195,8 @@ class Frontend {
                      plan_,
                      [this](const std::string& name, std::size_t of, const df::Source& source) {
                        return source_stage(name, of, source);
-                     }};
+                     },
+                     [this](const std::string& name) { return source_folder(name); }};
     TRY(run_triggers(from.image, index, state, names, tools));
     for (const auto& instruction : stage.instructions) TRY(plan_instruction(instruction, index, state, names, tools));
     states_.insert_or_assign(index, std::move(state));
@@ -200,9 +250,12 @@ class Frontend {
   Result<StageState> state_of(const std::shared_ptr<const image::Resolved>& image, StepNames& names,
                               const df::Source& source) {
     StageState state;
+    ++names.total;
     state.vertex = image_vertex(image, names.take("FROM " + image->reference.canonical()), source);
     const oci::ImageConfigView& view = image->config.view();
     state.config = view.config;
+    // So that `ENV PATH=/opt/bin:$PATH` and a shell find the usual places.
+    if (!Environment(state.config.env).find("PATH")) state.config.env.emplace_back(kScratchPath);
     state.author = view.author;
     std::size_t layers = 0;
     for (const auto& entry : view.history) {
@@ -216,14 +269,117 @@ class Frontend {
     return state;
   }
 
+  StageState scratch_state() {
+    StageState state;
+    state.vertex = add_vertex(plan_, {}, scratch_op(context_), {}, false);
+    state.config.env = {std::string(kScratchPath)};
+    state.config.working_dir = "/";
+    return state;
+  }
+
   Result<std::size_t> source_stage(const std::string& name, std::size_t index, const df::Source& source) {
-    if (const auto stage = df::find_stage(file_, name, index)) return states_.at(*stage).vertex;
-    const auto image = TRY(resolve(name, source));
+    const Meaning means = TRY(meaning(name, index, source));
+    if (means.stage) return planned(*means.stage);
+    if (means.context != nullptr) return context_vertex(*means.context, source);
+    if (name == "scratch") return scratch_state().vertex;
+    if (name == "context")
+      return std::unexpected(
+          df::at(file_, source,
+                 Error(Code::kInvalidArgument, "the name \"context\" is reserved: it is the build context")
+                     .with_hint("what names no source reads the build context")));
+    return image_source(TRY(resolve(name, source)), source);
+  }
+
+  /// The vertex of a stage. One that only an ONBUILD trigger names was not known to be needed.
+  Result<std::size_t> planned(std::size_t stage) {
+    if (!states_.contains(stage)) {
+      TRY(mark_needed(stage));
+      for (std::size_t i = 0; i <= stage; ++i)
+        if (needed_.contains(i) && !states_.contains(i)) TRY(plan_stage(i));
+    }
+    return states_.at(stage).vertex;
+  }
+
+  std::size_t image_source(const std::shared_ptr<const image::Resolved>& image, const df::Source& source) {
     const auto known = image_vertices_.find(image->reference.canonical());
     if (known != image_vertices_.end()) return known->second;
     const std::size_t vertex = image_vertex(image, "FROM " + image->reference.canonical(), source);
     image_vertices_.emplace(image->reference.canonical(), vertex);
     return vertex;
+  }
+
+  Result<std::shared_ptr<Context>> source_folder(const std::string& name) {
+    const NamedContext* context = named(name);
+    if (context == nullptr || context->kind != NamedContext::Kind::kFolder) return nullptr;
+    return folder_of(*context);
+  }
+
+  Result<std::shared_ptr<Context>> folder_of(const NamedContext& context) {
+    auto& folder = folders_[context.name];
+    if (!folder) {
+      folder = TRY(slipway::context(open_folder(context_.shop.store, context.value),
+                                    "while opening the named context {}", printable(context.name, 200)));
+      plan_.folders.push_back(folder);
+    }
+    return folder;
+  }
+
+  /// The image of a context that is one.
+  Result<std::shared_ptr<const image::Resolved>> context_image(const NamedContext& context, const df::Source& source) {
+    if (context.kind == NamedContext::Kind::kImage) return resolve(context.value, source);
+    auto& known = layouts_[context.name];
+    if (known) return known;
+    auto taken = take_layout(LayoutAddress::parse(context.value), TRY(oci::Reference::parse(context.name)),
+                             request_.platform, context_.shop, cancel_);
+    if (!taken) return std::unexpected(df::at(file_, source, std::move(taken).error()));
+    known = std::make_shared<const image::Resolved>(*std::move(taken));
+    return known;
+  }
+
+  static bool is_image(const NamedContext& context) {
+    return context.kind == NamedContext::Kind::kLayout ||
+           (context.kind == NamedContext::Kind::kImage && context.value != "scratch");
+  }
+
+  Result<std::size_t> context_vertex(const NamedContext& context, const df::Source& source) {
+    const auto known = context_vertices_.find(context.name);
+    if (known != context_vertices_.end()) return known->second;
+    std::size_t vertex = 0;
+    if (is_image(context)) {
+      vertex = image_vertex(TRY(context_image(context, source)), "FROM " + context.name, source);
+    } else {
+      const std::size_t nothing = scratch_state().vertex;
+      vertex = nothing;
+      Place place{ids_.next(), fmt::format("[context {}] load {}", context.name, context.value), &file_, &source};
+      if (context.kind == NamedContext::Kind::kFolder) {
+        CopySpec copy;
+        copy.sources = {"."};
+        copy.target = "/";
+        copy.context = TRY(folder_of(context));
+        auto op = copy_op(context_, place, std::move(copy));
+        vertex = add_vertex(plan_, std::move(place), std::move(op), {{nothing}}, request_.no_cache);
+      } else if (context.kind == NamedContext::Kind::kRemote) {
+        auto remote = context_.remotes->of(context.value, {.checksum = "", .unpack_as_context = true});
+        if (!remote) return std::unexpected(df::at(file_, source, std::move(remote).error()));
+        auto op = remote_op(context_, place, {.sources = {{"", *std::move(remote)}}});
+        vertex = add_vertex(plan_, std::move(place), std::move(op), {{nothing}}, request_.no_cache);
+      }
+    }
+    context_vertices_.emplace(context.name, vertex);
+    return vertex;
+  }
+
+  /// FROM a named context.
+  Result<StageState> state_of_context(const NamedContext& context, StepNames& names, const df::Source& source) {
+    if (is_image(context)) return state_of(TRY(context_image(context, source)), names, source);
+    StageState state = scratch_state();
+    if (context.kind == NamedContext::Kind::kImage) return state;
+    state.vertex = TRY(context_vertex(context, source));
+    oci::History entry;
+    entry.created_by = fmt::format("[context {}]", context.name);
+    entry.comment = "buildkit.exporter.image.v0";
+    state.history.push_back({std::move(entry), true});
+    return state;
   }
 
   const df::File& file_;
@@ -237,6 +393,9 @@ class Frontend {
   std::map<std::size_t, StageState> states_;
   std::map<std::string, std::shared_ptr<const image::Resolved>> images_;
   std::map<std::string, std::size_t> image_vertices_;
+  std::map<std::string, std::size_t> context_vertices_;  // of named contexts, as are these two
+  std::map<std::string, std::shared_ptr<Context>> folders_;
+  std::map<std::string, std::shared_ptr<const image::Resolved>> layouts_;
   Plan plan_;
 };
 

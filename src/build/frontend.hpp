@@ -1,6 +1,6 @@
 // The frontend: a parsed Dockerfile becomes a graph of vertices and the config and history of the target. It decides
 // everything and runs nothing; the only I/O is resolving base images (their environment is needed to expand what
-// follows).
+// follows) and opening what --build-context names.
 #pragma once
 
 #include <deque>
@@ -31,7 +31,8 @@ struct Plan {
   std::string author;
   oci::Platform platform;
   std::vector<PlannedHistory> history;
-  std::deque<dockerfile::Instruction> triggers;  ///< ONBUILD of base images; places point into it
+  std::vector<std::shared_ptr<Context>> folders;  ///< named contexts that were opened; their sums are to be saved
+  std::deque<dockerfile::Instruction> triggers;   ///< ONBUILD of base images; places point into it
 };
 
 /// Gives progress ids in order of appearance.

@@ -21,7 +21,7 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
     return stack;
   };
   auto output = work();
-  if (!output) return std::unexpected(place_.locate(std::move(output).error()));
+  if (!output) return std::unexpected(place_.locate(context_.shop.store.explain(std::move(output).error())));
   return output;
 }
 

@@ -13,7 +13,9 @@ class LayerOp : public solver::Op {
   LayerOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}
 
   Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) final {
-    return TRY(Stack::decode(value));
+    auto stack = Stack::decode(value);
+    if (!stack) return fail(Code::kNotFound, "the record is of another version");
+    return *std::move(stack);
   }
   Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) final;
   Result<std::string> finish(const solver::Output& output, const Cancel& cancel) final;

@@ -1,5 +1,7 @@
 #include "base/text.hpp"
+#include "build/archive.hpp"
 #include "build/layer_op.hpp"
+#include "build/source_walk.hpp"
 #include "build/tree_sum.hpp"
 #include "dockerfile/go_match.hpp"
 #include "sys/file.hpp"
@@ -20,21 +22,9 @@ class CopyOp final : public LayerOp {
       : LayerOp(op_context, std::move(place)), spec_(std::move(spec)) {}
 
   Result<solver::Key> definition(const Cancel& cancel) override {
-    Definition definition("copy");
-    definition.add("target", spec_.target).add("chown", spec_.chown).add("chmod", spec_.chmod);
-    if (!spec_.chmod.empty()) {
-      auto mode = ModeChange::parse(spec_.chmod);
-      if (!mode) return std::unexpected(place().locate(std::move(mode).error()));
-    }
-    for (const auto& file : spec_.inline_files) definition.add("inline", file.name).add("content", file.content);
-    if (spec_.context) {
-      auto sum = content_of(spec_.context->tree, spec_.context->sums.get(), cancel);
-      if (!sum) return std::unexpected(place().locate(std::move(sum).error()));
-      definition.add("content", sum->text());
-    } else {
-      definition.add("sources", spec_.sources);
-    }
-    return definition.finish();
+    auto key = define(cancel);
+    if (!key) return std::unexpected(place().locate(std::move(key).error()));
+    return key;
   }
 
   Result<solver::Key> content(std::size_t, const solver::Output& output, const Cancel& cancel) override {
@@ -59,33 +49,133 @@ class CopyOp final : public LayerOp {
     options.from_stage = !spec_.context;
     if (spec_.context) {
       options.sums = spec_.context->sums.get();
-      TRY(destination.copy(spec_.context->tree, TRY(paths_in(spec_.context->tree)), spec_.target, options, cancel));
+      TRY(copy_from(spec_.context->tree, destination, options, cancel));
     } else if (!spec_.sources.empty()) {
-      const Tree tree = TRY(tree_of(context().shop, *inputs[1], place().id, cancel));
-      TRY(destination.copy(tree, TRY(paths_in(tree)), spec_.target, options, cancel));
+      TRY(copy_from(TRY(tree_of(context().shop, *inputs[1], place().id, cancel)), destination, options, cancel));
     }
     return destination.copy_inline(spec_.inline_files, spec_.target, options);
   }
 
  private:
-  Result<std::vector<std::string>> paths_in(const Tree& tree) const {
-    std::vector<std::string> paths;
+  Result<solver::Key> define(const Cancel& cancel) {
+    TRY(read_patterns());
+    Definition definition("copy");
+    definition.add("target", spec_.target).add("chown", spec_.chown).add("chmod", spec_.chmod);
+    if (!spec_.chmod.empty()) (void)TRY(ModeChange::parse(spec_.chmod));
+    if (!spec_.excludes.empty()) definition.add("exclude", spec_.excludes);
+    if (spec_.parents) definition.add("parents", "true");
+    if (spec_.unpack) definition.add("unpack", "true");
+    for (const auto& file : spec_.inline_files) definition.add("inline", file.name).add("content", file.content);
+    if (spec_.context)
+      definition.add("content", TRY(content_of(spec_.context->tree, spec_.context->sums.get(), cancel)).text());
+    else
+      definition.add("sources", spec_.sources);
+    return definition.finish();
+  }
+
+  /// A source as written: where to look, and what to take there.
+  struct Pattern {
+    std::string root;
+    Selection selection;
+    std::string shown;  ///< for errors
+  };
+
+  Status read_patterns() {
+    std::shared_ptr<const dockerfile::Matcher> excludes;
+    if (!spec_.excludes.empty())
+      excludes = std::make_shared<const dockerfile::Matcher>(TRY(dockerfile::Matcher::from_patterns(spec_.excludes)));
     for (const auto& source : spec_.sources) {
-      auto matched = TRY(tree.glob(source));
-      const bool wildcard = dockerfile::has_wildcard(source);
-      if (matched.empty() && !wildcard)
-        return fail(Code::kNotFound, "failed to calculate checksum of the source: \"/{}\": not found",
-                    printable(clean_rooted(source)));
-      paths.insert(paths.end(), matched.begin(), matched.end());
+      Pattern pattern{.root = source, .selection = {.excludes = excludes, .include = nullptr}, .shown = source};
+      if (spec_.parents) {
+        constexpr std::string_view kPivot = "/./";
+        const auto pivot = source.find(kPivot);
+        pattern.root = pivot == std::string::npos ? "" : source.substr(0, pivot);
+        auto include = TRY(Include::parse(pivot == std::string::npos ? source : source.substr(pivot + kPivot.size())));
+        if (!include.all()) pattern.selection.include = std::make_shared<const Include>(std::move(include));
+      }
+      patterns_.push_back(std::move(pattern));
     }
-    return paths;
+    return {};
+  }
+
+  Result<std::vector<CopySource>> sources_in(const Tree& tree) const {
+    std::vector<CopySource> sources;
+    for (const auto& pattern : patterns_) {
+      const auto matched = TRY(tree.glob(pattern.root));
+      const Include* include = pattern.selection.include.get();
+      bool there = dockerfile::has_wildcard(pattern.shown) || (include != nullptr && !include->plain());
+      for (const auto& path : matched) {
+        there = there || TRY(holds(tree, path, include));
+        sources.emplace_back(path, pattern.selection);
+      }
+      if (!there)
+        return fail(Code::kNotFound, "failed to calculate checksum of the source: \"/{}\": not found",
+                    printable(clean_rooted(pattern.shown)));
+    }
+    return sources;
+  }
+
+  /// Whether what a pattern of --parents names is below `path`.
+  static Result<bool> holds(const Tree& tree, const std::string& path, const Include* include) {
+    const Tree::Resolved at = TRY(tree.resolve(path, FollowLast::kYes));
+    if (include == nullptr || !at.found || !S_ISDIR(at.found->info.st_mode)) return true;
+    Tree::Directory directory = TRY(tree.open_directory(at));
+    const auto names = split(include->text(), '/');
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::string name(names[i]);
+      const auto found = TRY(tree.find(directory, name));
+      if (!found || (i + 1 < names.size() && !S_ISDIR(found->info.st_mode))) return false;
+      if (i + 1 < names.size()) directory = {TRY(directory.dir.enter(name)), join_path(directory.path, name)};
+    }
+    return true;
   }
 
   Result<solver::Key> content_of(const Tree& tree, FileSums* sums, const Cancel& cancel) const {
-    return sum_paths(tree, TRY(paths_in(tree)), {.owner = sums == nullptr, .sums = sums}, cancel);
+    return sum_paths(tree, TRY(sources_in(tree)), {.owner = sums == nullptr, .sums = sums}, cancel);
+  }
+
+  Status copy_from(const Tree& tree, Destination& destination, const CopyOptions& options, const Cancel& cancel) const {
+    auto sources = TRY(sources_in(tree));
+    if (!spec_.unpack) return destination.copy(tree, sources, spec_.target, options, cancel);
+    for (auto& source : sources) {
+      if (TRY(add_archive(tree, source.path, destination, options, cancel))) continue;
+      TRY(destination.copy(tree, {std::move(source)}, spec_.target, options, cancel));
+    }
+    return {};
+  }
+
+  /// False when it is no archive.
+  Result<bool> add_archive(const Tree& tree, const std::string& path, Destination& destination,
+                           const CopyOptions& options, const Cancel& cancel) const {
+    const Tree::Resolved at = TRY(tree.resolve(path, FollowLast::kYes));
+    if (!at.found || !S_ISREG(at.found->info.st_mode)) return false;
+    const sys::Fd file = TRY(at.parent->dir.open_child(at.name(), *at.found));
+    const struct stat info = TRY(sys::stat_fd(file.get(), path));
+    const auto changed = [&] {
+      return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was read", quoted(path)))
+                                 .with_hint("build again when nothing writes to the context"));
+    };
+    if (!S_ISREG(info.st_mode) || info.st_ino != at.found->info.st_ino) return changed();
+    if (options.sums != nullptr && !options.sums->unchanged(info)) return changed();
+    const auto refuse = [&](Error error) {
+      error.add_context(fmt::format("while unpacking {}", quoted(path)));
+      if (error.hint().empty() && error.code() != Code::kCancelled)
+        error.with_hint("COPY, or ADD --unpack=false, keeps it as it is");
+      return std::unexpected(std::move(error));
+    };
+    const auto told = is_archive(file.get(), cancel);
+    if (!told) return refuse(told.error());
+    if (!*told) return false;
+    const Workshop& shop = context().shop;
+    const auto archive = Archive::unpack(file.get(), shop.store, shop.lease, {options.owner, options.mode}, cancel);
+    if (!archive) return refuse(archive.error());
+    if (FileIdentity::of(TRY(sys::stat_fd(file.get(), path))) != FileIdentity::of(info)) return changed();
+    TRY(destination.take_in(*archive, spec_.target, options, cancel));
+    return true;
   }
 
   CopySpec spec_;
+  std::vector<Pattern> patterns_;  ///< of definition(): the rest comes after it
 };
 
 class WorkdirOp final : public LayerOp {

@@ -31,8 +31,18 @@ class ExecOp final : public LayerOp {
       definition.add("ulimit", fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
     definition.add("shm", std::to_string(spec_.shm_bytes));
     for (const auto& file : spec_.files) definition.add("file", file.target).add("content", file.content);
-    for (const auto& mount : spec_.tmpfs) definition.add("tmpfs", mount.target).add("size", std::to_string(mount.size));
+    for (const auto& mount : spec_.mounts) describe(mount, definition);
     return definition.finish();
+  }
+
+  Result<solver::Key> content(std::size_t input, const solver::Output& output, const Cancel& cancel) override {
+    for (const auto& mount : spec_.mounts) {
+      if (mount.input != input) continue;
+      auto digest = content_of(mount, context().shop, output, place().id, cancel);
+      if (!digest) return std::unexpected(place().locate(std::move(digest).error()));
+      return digest;
+    }
+    return fail(Code::kInternal, "a step was asked for an input that it does not have");
   }
 
   void prepare() override {
@@ -42,7 +52,7 @@ class ExecOp final : public LayerOp {
 
  protected:
   Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
-              const std::vector<solver::OutputPtr>&, const Cancel& cancel) override {
+              const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) override {
     sandbox::Sandbox* box = TRY(context().sandbox());
     Destination root = TRY(Destination::open(draft.fs(), lowers));
     TRY(root.make_directory(spec_.working_directory, {}));
@@ -64,7 +74,8 @@ class ExecOp final : public LayerOp {
     run.shm_bytes = spec_.shm_bytes;
     run.files = spec_.files;
     run.files.insert(run.files.end(), spec_.hidden_files.begin(), spec_.hidden_files.end());
-    run.tmpfs = spec_.tmpfs;
+    CacheMounts caches(context().shop);
+    TRY(apply(spec_.mounts, context().shop, inputs, place().id, run, caches, cancel));
 
     const auto output = [&](int stream, std::string_view bytes) {
       context().shop.sink.on(progress::Log{place().id, stream, std::string(bytes)});
@@ -72,7 +83,7 @@ class ExecOp final : public LayerOp {
     const auto ran = box->run(run, output, cancel);
     tell_network(*box);
     const sys::ExitStatus status = TRY(ran);
-    if (status.ok()) return {};
+    if (status.ok()) return caches.keep(cancel);
     TRY(cancel.check());
     std::string command = join(spec_.argv, " ");
     return fail(Code::kFailedPrecondition, "process {} did not complete successfully: {}", go_quoted(command),

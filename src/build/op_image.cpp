@@ -3,6 +3,11 @@
 namespace slipway::build {
 namespace {
 
+/// SOURCE_DATE_EPOCH decides the times in every layer, so it is in the key of what all steps stand on.
+std::string epoch_text(const OpContext& context) {
+  return context.epoch ? fmt::format(" epoch {}", *context.epoch) : std::string();
+}
+
 class ImageOp final : public solver::Op {
  public:
   ImageOp(const OpContext& context, Place place, std::shared_ptr<const image::Resolved> image)
@@ -10,7 +15,7 @@ class ImageOp final : public solver::Op {
 
   Result<solver::Key> definition(const Cancel&) override {
     const auto& diffs = image_->config.view().diff_ids;
-    std::string text = "image layers";
+    std::string text = "image layers" + epoch_text(context_);
     for (const auto& diff : diffs) text += " " + diff.digest.text();
     return oci::Digest::of(text);
   }
@@ -33,7 +38,8 @@ class ImageOp final : public solver::Op {
 
 class ScratchOp final : public solver::Op {
  public:
-  Result<solver::Key> definition(const Cancel&) override { return oci::Digest::of("scratch"); }
+  explicit ScratchOp(const OpContext& context) : context_(context) {}
+  Result<solver::Key> definition(const Cancel&) override { return oci::Digest::of("scratch" + epoch_text(context_)); }
   Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
     return fail(Code::kNotFound, "sources are not recorded");
   }
@@ -42,6 +48,9 @@ class ScratchOp final : public solver::Op {
   }
   Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
   bool recorded() const override { return false; }
+
+ private:
+  const OpContext& context_;
 };
 
 }  // namespace
@@ -51,6 +60,6 @@ std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
   return std::make_shared<ImageOp>(context, std::move(place), std::move(image));
 }
 
-std::shared_ptr<solver::Op> scratch_op() { return std::make_shared<ScratchOp>(); }
+std::shared_ptr<solver::Op> scratch_op(const OpContext& context) { return std::make_shared<ScratchOp>(context); }
 
 }  // namespace slipway::build

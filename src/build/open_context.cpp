@@ -10,11 +10,17 @@
 namespace slipway::build {
 namespace {
 
-Result<std::optional<std::string>> read_if_there(const std::string& path) {
-  auto text = sys::read_file(path, dockerfile::kIgnoreLimit);
-  if (text) return *std::move(text);
-  if (text.error().sys_errno() == ENOENT || text.error().sys_errno() == ENOTDIR) return std::nullopt;
-  return std::unexpected(std::move(text).error());
+/// Found inside the root: a link of a foreign context can not show a file of the host in an error's excerpt.
+Result<std::optional<std::string>> read_inside(const std::string& root, const std::string& name) {
+  const sys::Fd directory = TRY(sys::open(root, O_RDONLY | O_DIRECTORY));
+  const auto file = sys::open_in_root(directory.get(), name, O_RDONLY | O_NONBLOCK);
+  if (!file) {
+    if (file.error().sys_errno() == ENOENT || file.error().sys_errno() == ENOTDIR) return std::nullopt;
+    return std::unexpected(file.error());
+  }
+  if (!S_ISREG(TRY(sys::stat_fd(file->get(), name)).st_mode))
+    return fail(Code::kInvalidArgument, "{} is not a file", quoted(name));
+  return TRY(context(sys::read_all(file->get(), dockerfile::kIgnoreLimit), "while reading {}", quoted(name)));
 }
 
 dockerfile::Verdict judge(const dockerfile::Matcher& matcher, const std::string& path) {
@@ -34,23 +40,21 @@ std::optional<Filter> filter_of(dockerfile::Matcher matcher) {
 
 }  // namespace
 
-Result<std::shared_ptr<Context>> open_context(store::Store& store, const std::string& directory,
-                                              const std::string& dockerfile) {
+Result<std::shared_ptr<Context>> open_tree(store::Store& store, const std::string& directory,
+                                           std::optional<IgnoreFile> own) {
   const std::unique_ptr<char, decltype(&::free)> real(::realpath(directory.c_str(), nullptr), &::free);
   if (!real) return fail_errno("cannot open the build context {}", quoted(directory));
   const std::string root = real.get();
-  std::string name = dockerfile + ".dockerignore";
-  auto text = TRY(read_if_there(name));
-  if (!text) {
-    name = root + "/.dockerignore";
-    text = TRY(read_if_there(name));
+  if (!own) {
+    constexpr std::string_view kName = ".dockerignore";
+    if (auto text = TRY(read_inside(root, std::string(kName)))) own = IgnoreFile{std::string(kName), *std::move(text)};
   }
   std::optional<Filter> filter;
-  if (text) filter = filter_of(TRY(dockerfile::Matcher::parse(*text, name.substr(name.rfind('/') + 1))));
+  if (own) filter = filter_of(TRY(dockerfile::Matcher::parse(own->text, own->name)));
   auto merged = layer::MergedDir::open_paths({root}, layer::MergedDir::Kind::kPlain);
   if (!merged) return std::unexpected(std::move(merged).error().add_context("while opening the build context"));
-  return std::make_shared<Context>(
-      Context{Tree(*std::move(merged), std::move(filter)), TRY(FileSums::open(store, root))});
+  auto sums = TRY(FileSums::open(store, root));
+  return std::make_shared<Context>(Context{Tree(*std::move(merged), std::move(filter)), std::move(sums)});
 }
 
 }  // namespace slipway::build

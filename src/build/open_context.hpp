@@ -2,15 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "build/ops.hpp"
 
 namespace slipway::build {
 
-/// `directory` is the context, `dockerfile` the path of the Dockerfile: "<dockerfile>.dockerignore" is used alone when
-/// it is there, else ".dockerignore" at the context's root (spec section 7).
-[[nodiscard]] Result<std::shared_ptr<Context>> open_context(store::Store& store, const std::string& directory,
-                                                            const std::string& dockerfile);
+struct IgnoreFile {
+  std::string name, text;
+};
+
+/// `directory` as a context. `own` is the Dockerfile's own ignore file where it has one; else ".dockerignore" at the
+/// root counts, which is looked up inside the root (spec section 7).
+[[nodiscard]] Result<std::shared_ptr<Context>> open_tree(store::Store& store, const std::string& directory,
+                                                         std::optional<IgnoreFile> own);
 
 }  // namespace slipway::build

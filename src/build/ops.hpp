@@ -11,11 +11,14 @@
 #include "build/build.hpp"
 #include "build/copy.hpp"
 #include "build/file_sums.hpp"
+#include "build/run_mounts.hpp"
 #include "build/stack.hpp"
 #include "dockerfile/dockerfile.hpp"
 #include "solver/solver.hpp"
 
 namespace slipway::build {
+
+class RemoteSources;
 
 /// What all ops of one build share; outlives them.
 struct OpContext {
@@ -23,6 +26,7 @@ struct OpContext {
   const std::function<Result<sandbox::Sandbox*>()>& sandbox;
   std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH
   mutable std::once_flag network_told = {};
+  RemoteSources* remotes = nullptr;  ///< for planning; ADD of URLs and git, remote named contexts
   [[nodiscard]] Timestamp created() const;
 };
 
@@ -46,16 +50,22 @@ struct Place {
 [[nodiscard]] std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
                                                    std::shared_ptr<const image::Resolved> image);
 /// FROM scratch.
-[[nodiscard]] std::shared_ptr<solver::Op> scratch_op();
+[[nodiscard]] std::shared_ptr<solver::Op> scratch_op(const OpContext& context);
 
 struct CopySpec {
   std::vector<std::string> sources;  ///< patterns, as written after expansion
   std::vector<InlineFile> inline_files;
   std::string target;  ///< absolute; a trailing "/" counts
   std::string chown, chmod;
+  std::vector<std::string> excludes;  ///< --exclude, relative to each source
+  bool parents = false;  ///< --parents: `sources` are "ROOT/./PATTERN", the pattern's paths stay below target
+  bool unpack = false;   ///< ADD: sources that are archives are unpacked into target
   std::shared_ptr<Context> context;  ///< null: input 1 is the stage copied from
 };
 [[nodiscard]] std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec);
+
+/// COPY --link: the one layer of input 1, which knows nothing of input 0, upon the layers of input 0.
+[[nodiscard]] std::shared_ptr<solver::Op> merge_op(const OpContext& context, Place place);
 
 /// WORKDIR: a directory owned by the USER in force.
 [[nodiscard]] std::shared_ptr<solver::Op> workdir_op(const OpContext& context, Place place, std::string path,
@@ -73,7 +83,7 @@ struct ExecSpec {
   std::int64_t shm_bytes = 0;
   std::vector<sandbox::FileMount> files;         ///< scripts of heredocs; their content is in the key
   std::vector<sandbox::FileMount> hidden_files;  ///< the CA bundle: not in the key
-  std::vector<sandbox::TmpfsMount> tmpfs;
+  std::vector<RunMount> mounts;
 };
 [[nodiscard]] std::shared_ptr<solver::Op> exec_op(const OpContext& context, Place place, ExecSpec spec);
 

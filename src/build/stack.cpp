@@ -18,6 +18,17 @@ Layer::Layer(LayerFacts facts, std::shared_ptr<const image::Resolved> base)
 Layer::Layer(store::SnapshotDraft draft, Timestamp created)
     : directory_(draft.fs()), draft_(std::move(draft)), created_(created) {}
 
+Layer::Layer(std::shared_ptr<Layer> original) : original_(std::move(original)), created_(original_->created()) {}
+
+void Layer::place_upon(const std::optional<oci::ChainId>& parent) const {
+  auto facts = original_->facts();
+  if (!facts) return;
+  facts->chain = parent ? parent->next(facts->diff) : oci::ChainId::first(facts->diff);
+  const std::lock_guard lock(mutex_);
+  empty_ = facts->empty;
+  facts_ = std::move(facts);
+}
+
 std::optional<std::string> Layer::directory() const {
   const std::lock_guard lock(mutex_);
   return directory_;
@@ -42,8 +53,8 @@ bool Layer::empty() const {
 Status Layer::commit(const LayerFacts& facts, const std::optional<oci::ChainId>& parent) {
   const std::lock_guard lock(mutex_);
   if (!draft_) return fail(Code::kInternal, "a layer was committed twice");
-  const store::Snapshot snapshot = TRY(
-      draft_->commit({.parent = parent, .diff = facts.diff, .empty = facts.empty, .tree_bytes = facts.plain_bytes}));
+  const store::Snapshot snapshot =
+      TRY(draft_->commit({.parent = parent, .diff = facts.diff, .empty = facts.empty, .tree_bytes = facts.tree_bytes}));
   facts_ = facts;  // directory_ stays: steps over this tree may be running, and an equal one elsewhere is no better
   empty_ = facts.empty;
   return {};
@@ -54,6 +65,7 @@ void Layer::finish_without_tree(const LayerFacts& facts) {
   draft_.reset();
   directory_.reset();
   facts_ = facts;
+  facts_->without_tree = true;
   empty_ = facts.empty;
 }
 
@@ -91,6 +103,22 @@ Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& fa
       {.parent = parent, .diff = facts.diff, .empty = unpacked.empty, .tree_bytes = unpacked.tree_bytes});
 }
 
+/// The tree of another layer stands for this one; once both have facts, under this one's name too: what is built upon
+/// it names it as its parent.
+Status share(const Workshop& shop, const Layer& layer, const std::optional<oci::ChainId>& parent,
+             progress::VertexId vertex, const Cancel& cancel) {
+  if (!layer.directory()) {
+    (void)TRY(Stack({layer.original()}).lowers(shop, vertex, cancel));
+    layer.set_directory(*layer.original()->directory(), layer.original()->empty());
+  }
+  const auto facts = layer.facts(), original = layer.original()->facts();
+  if (!facts || !original) return {};
+  layer.set_directory(*layer.directory(), original->empty);
+  if (facts->chain == original->chain || layer.shared()) return {};
+  if (TRY(shop.store.share_snapshot(shop.lease, original->chain, parent))) layer.set_shared();
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::VertexId vertex,
@@ -98,7 +126,9 @@ Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::V
   std::optional<oci::ChainId> parent;
   for (const auto& layer : layers_) {
     const auto facts = layer->facts();
-    if (!layer->directory()) {
+    if (layer->original()) {
+      TRY(share(shop, *layer, parent, vertex, cancel));
+    } else if (!layer->directory()) {
       auto snapshot = TRY(shop.store.acquire_snapshot(shop.lease, facts->chain));
       if (!snapshot && layer->base()) {
         for (const auto& unpacked : TRY(shop.images.unpack(*layer->base(), shop.sink, vertex, cancel)))
@@ -125,9 +155,10 @@ std::string Stack::encode() const {
     json.member("blob", facts.blob.digest.text());
     json.member("size", facts.blob.size);
     json.member("type", facts.blob.media_type);
-    json.member("plain", facts.plain_bytes);
+    json.member("tree", facts.tree_bytes);
     if (facts.created) json.member("created", rfc3339(*facts.created));
     if (facts.empty) json.member("empty", true);
+    if (facts.without_tree) json.member("without tree", true);
     json.end_object();
   }
   json.end_array();
@@ -141,14 +172,17 @@ Result<std::shared_ptr<Stack>> Stack::decode(std::string_view value) {
   for (const oci::Json entry : json.children()) {
     const oci::DiffId diff{TRY(oci::Digest::parse(TRY(entry.need_string("diff"))))};
     chain = chain ? chain->next(diff) : oci::ChainId::first(diff);
+    const oci::Digest digest = TRY(oci::Digest::parse(TRY(entry.need_string("blob"))));
+    const std::int64_t size = TRY(entry.need_int63("size"));
+    const std::int64_t tree_bytes = TRY(entry.need_int63("tree"));
+    std::string type(TRY(entry.need_string("type")));
     LayerFacts facts{.diff = diff,
                      .chain = *chain,
-                     .blob = {.media_type = std::string(TRY(entry.need_string("type"))),
-                              .digest = TRY(oci::Digest::parse(TRY(entry.need_string("blob")))),
-                              .size = TRY(entry.need_int63("size"))},
-                     .plain_bytes = TRY(entry.need_int63("plain")),
+                     .blob = {.media_type = std::move(type), .digest = digest, .size = size},
+                     .tree_bytes = tree_bytes,
                      .created = std::nullopt,
-                     .empty = entry.find("empty").has_value()};
+                     .empty = entry.find("empty").has_value(),
+                     .without_tree = entry.find("without tree").has_value()};
     if (const std::string created = TRY(entry.string("created")); !created.empty())
       facts.created = TRY(parse_rfc3339(created));
     layers.push_back(std::make_shared<Layer>(std::move(facts), nullptr));
@@ -169,7 +203,7 @@ Result<std::shared_ptr<Stack>> stack_of(std::shared_ptr<const image::Resolved> i
     layers.push_back(std::make_shared<Layer>(LayerFacts{.diff = diffs[i],
                                                         .chain = *chain,
                                                         .blob = blobs[i],
-                                                        .plain_bytes = 0,
+                                                        .tree_bytes = 0,
                                                         .created = std::nullopt,
                                                         .empty = false},
                                              image));

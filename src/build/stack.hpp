@@ -5,6 +5,7 @@
 // *finished*.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,9 +26,10 @@ struct LayerFacts {
   oci::DiffId diff;
   oci::ChainId chain;
   oci::Descriptor blob;  ///< as it stands in a manifest
-  std::int64_t plain_bytes = 0;
+  std::int64_t tree_bytes = 0;
   std::optional<Timestamp> created;  ///< history's time; none for layers of a base image
   bool empty = false;
+  bool without_tree = false;  ///< its blob has clamped times: no snapshot was kept, one is unpacked when it is needed
 };
 
 /// One command's hands: passed to everything that touches the store.
@@ -45,13 +47,22 @@ class Layer {
   Layer(LayerFacts facts, std::shared_ptr<const image::Resolved> base);
   /// Fresh from a step.
   Layer(store::SnapshotDraft draft, Timestamp created);
+  /// The same change upon other layers (COPY --link): shares the tree of `original`, and has facts once
+  /// place_upon() says what lies below.
+  explicit Layer(std::shared_ptr<Layer> original);
 
   /// The snapshot directory, once known without work: fresh layers and layers used before.
   [[nodiscard]] std::optional<std::string> directory() const;
   [[nodiscard]] std::optional<LayerFacts> facts() const;
   [[nodiscard]] Timestamp created() const { return created_; }
   [[nodiscard]] const std::shared_ptr<const image::Resolved>& base() const { return base_; }
+  [[nodiscard]] const std::shared_ptr<Layer>& original() const { return original_; }
+  /// Of a layer that shares another's tree: whether the store has the tree under this one's name too.
+  [[nodiscard]] bool shared() const { return shared_; }
+  void set_shared() const { shared_ = true; }
   void set_directory(std::string directory, bool empty) const;
+  /// The facts of a layer that shares another's tree, which has its own by now.
+  void place_upon(const std::optional<oci::ChainId>& parent) const;
   /// Whether the tree is known to hold nothing: such a layer is left out of mounts.
   [[nodiscard]] bool empty() const;
   /// Finishes a fresh layer: names its tree.
@@ -62,11 +73,13 @@ class Layer {
 
  private:
   mutable std::mutex mutex_;
-  std::optional<LayerFacts> facts_;
+  mutable std::optional<LayerFacts> facts_;
   mutable std::optional<std::string> directory_;
   mutable bool empty_ = false;
   std::optional<store::SnapshotDraft> draft_;
   std::shared_ptr<const image::Resolved> base_;
+  std::shared_ptr<Layer> original_;
+  mutable std::atomic<bool> shared_ = false;
   Timestamp created_;
 };
 

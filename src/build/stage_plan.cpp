@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/remote_source.hpp"
 #include "dockerfile/expand_instruction.hpp"
 #include "dockerfile/go_match.hpp"
 #include "dockerfile/history.hpp"
@@ -20,10 +21,7 @@ void insert_sorted(std::vector<std::string>& set, const std::string& item) {
   if (at == set.end() || *at != item) set.insert(at, item);
 }
 
-bool is_url(const std::string& source) {
-  return source.starts_with("http://") || source.starts_with("https://") || source.starts_with("git@") ||
-         source.starts_with("git://") || source.starts_with("ssh://");
-}
+bool is_url(const std::string& source) { return RemoteSources::is_remote(source); }
 
 class Planner {
  public:
@@ -65,17 +63,15 @@ class Planner {
   }
 
   Status operator()(const df::Copy& copy) {
-    const std::string what = copy.add ? "ADD" : "COPY";
-    if (copy.parents || !copy.excludes.empty() || !copy.checksum.empty() || copy.keep_git_dir || copy.unpack)
-      return fail(Code::kUnimplemented,
-                  "{} with --parents, --exclude, --checksum, --keep-git-dir or --unpack is not in this version", what);
     const df::Copy expanded = TRY(df::expanded(copy, escape(), lookup()));
+    TRY(check_checksum(expanded));
+    bool remote = false;
     for (const auto& source : expanded.sources) {
       if (!is_url(source)) continue;
       if (!copy.add)
         return fail(Code::kInvalidArgument, "source can't be a {} for COPY",
-                    source.starts_with("http") ? "URL" : "git ref");
-      return fail(Code::kUnimplemented, "ADD of {} is not in this version; add files of the context", quoted(source));
+                    RemoteSources::is_git(source) ? "git ref" : "URL");
+      remote = true;
     }
     CopySpec spec;
     spec.sources = expanded.sources;
@@ -83,14 +79,25 @@ class Planner {
     spec.target = absolute(expanded.destination);
     spec.chown = expanded.chown;
     spec.chmod = expanded.chmod;
-    std::vector<solver::Input> inputs{{state_.vertex}};
-    if (!copy.from.empty())
+    spec.excludes = expanded.excludes;
+    spec.parents = copy.parents;
+    spec.unpack = copy.unpack.value_or(copy.add);
+    // As BuildKit: with --chmod a link is a copy like any other.
+    const bool linked = copy.link && spec.chmod.empty();
+    if (linked) spec.chown = TRY(owner_of_link(spec.chown));
+    const std::size_t base = state_.vertex;
+    std::vector<solver::Input> inputs{
+        {linked ? add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false) : base}};
+    if (!copy.from.empty()) spec.context = TRY(tools_.source_folder(copy.from));
+    if (remote)
+      inputs.push_back({TRY(plan_remotes(expanded, copy.source, spec)), true});
+    else if (!copy.from.empty() && !spec.context)
       inputs.push_back({TRY(tools_.source_stage(copy.from, index_, copy.source)), true});
-    else if (!spec.sources.empty())
+    else if (copy.from.empty() && !spec.sources.empty())
       spec.context = TRY(tools_.open_context());
-    if (copy.add && spec.context) TRY(refuse_archives(*spec.context, spec.sources));
     step(copy.source, df::history::copy(expanded), std::move(inputs),
          [&](Place place) { return copy_op(tools_.context, std::move(place), std::move(spec)); });
+    if (linked) put_upon(base, copy.source);
     return {};
   }
 
@@ -100,7 +107,8 @@ class Planner {
       return fail(Code::kPermissionDenied, "RUN --security={} needs an entitlement that this builder does not grant",
                   run.security);
     ExecSpec spec;
-    TRY(add_mounts(run, spec));
+    std::vector<solver::Input> inputs{{state_.vertex}};
+    TRY(add_mounts(run, spec, inputs));
     const df::RunScript script = df::script_of(run);
     if (run.command.shell_form) {
       spec.argv = shell();
@@ -130,7 +138,7 @@ class Planner {
       history_argv.push_back(script.text);
     }
     const std::string history = df::history::run(arg_texts(), history_argv);
-    step(run.source, history, {{state_.vertex}},
+    step(run.source, history, std::move(inputs),
          [&](Place place) { return exec_op(tools_.context, std::move(place), std::move(spec)); });
     return {};
   }
@@ -268,27 +276,89 @@ class Planner {
     return tools_.request.network;
   }
 
-  Status add_mounts(const df::Run& run, ExecSpec& spec) const {
+  std::string absolute_target(const std::string& target) const {
+    return "/" + clean_rooted(target.starts_with('/') ? target : cwd() + "/" + target);
+  }
+
+  /// Adds the inputs that mounts read from to those of the step.
+  Status add_mounts(const df::Run& run, ExecSpec& spec, std::vector<solver::Input>& inputs) {
     for (const auto& text : run.mounts) {
-      std::string type = "bind";
-      sandbox::TmpfsMount tmpfs;
-      for (const auto field : split(text, ',')) {
-        const auto equals = field.find('=');
-        const std::string_view key = field.substr(0, equals),
-                               value = equals == std::string_view::npos ? "" : field.substr(equals + 1);
-        if (key == "type") type = value;
-        if (key == "target" || key == "dst" || key == "destination")
-          tmpfs.target = TRY(df::expand_word(value, escape(), lookup()));
-        if (key == "size") tmpfs.size = TRY(parse_human_size(value));
+      const df::Mount mount = TRY(df::parse_mount(text, escape(), lookup()));
+      if (mount.type == df::Mount::Type::kSsh)
+        return fail(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version");
+      if (mount.type == df::Mount::Type::kSecret) {
+        TRY(add_secret(mount, spec));
+        continue;
       }
-      if (type != "tmpfs")
-        return fail(Code::kUnimplemented, "RUN --mount=type={} is not in this version; type=tmpfs is",
-                    printable(type, 64));
-      if (tmpfs.target.empty()) return fail(Code::kInvalidArgument, "--mount needs a target");
-      tmpfs.target = "/" + clean_rooted(tmpfs.target.starts_with('/') ? tmpfs.target : cwd() + "/" + tmpfs.target);
-      if (tmpfs.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
-      spec.tmpfs.push_back(std::move(tmpfs));
+      RunMount planned{.type = mount.type, .target = absolute_target(mount.target)};
+      if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
+      planned.size = mount.size;
+      planned.read_only = mount.read_only;
+      if (mount.type == df::Mount::Type::kCache) TRY(add_cache(mount, run.source, planned, inputs));
+      if (mount.type == df::Mount::Type::kBind) {
+        planned.source = clean_rooted(mount.source);
+        planned.input = inputs.size();
+        planned.by_content = !mount.from.empty();
+        inputs.push_back(TRY(mount_input(mount, run.source)));
+      }
+      spec.mounts.push_back(std::move(planned));
     }
+    return {};
+  }
+
+  Status add_cache(const df::Mount& mount, const df::Source& source, RunMount& planned,
+                   std::vector<solver::Input>& inputs) {
+    std::string name_space;
+    for (const auto& [name, value] : tools_.request.build_args)
+      if (name == "BUILDKIT_CACHE_MOUNT_NS") name_space = value;
+    // Without an id it is the target that names the cache.
+    planned.cache = CacheMount{
+        .key = cache_key(tools_.context.shop.scope, name_space, mount.id.empty() ? planned.target : mount.id),
+        .sharing = mount.sharing,
+        .target = planned.target,
+        .source = clean_rooted(mount.source),
+        .read_only = mount.read_only,
+        .mode = mount.mode.value_or(0755),
+        .uid = mount.uid.value_or(0),
+        .gid = mount.gid.value_or(0)};
+    if (mount.from.empty()) return {};
+    planned.input = inputs.size();
+    inputs.push_back({TRY(tools_.source_stage(mount.from, index_, source)), false});
+    return {};
+  }
+
+  Result<solver::Input> mount_input(const df::Mount& mount, const df::Source& source) {
+    if (!mount.from.empty()) return solver::Input{TRY(tools_.source_stage(mount.from, index_, source)), true};
+    // What the context shows there, behind its ignore file and owned by root: a copy of it upon nothing.
+    CopySpec copy;
+    copy.sources = {clean_rooted(mount.source)};
+    copy.target = "/" + copy.sources[0];
+    if (copy.sources[0].empty()) copy.sources[0] = ".";
+    copy.context = TRY(tools_.open_context());
+    const std::size_t nothing = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
+    Place place{tools_.ids.next(), "", &tools_.file, &source};
+    auto op = copy_op(tools_.context, place, std::move(copy));
+    return solver::Input{
+        add_vertex(tools_.plan, std::move(place), std::move(op), {{nothing}}, tools_.request.no_cache)};
+  }
+
+  Status add_secret(const df::Mount& mount, ExecSpec& spec) const {
+    RunMount planned{.type = mount.type};
+    planned.id = !mount.id.empty() ? mount.id : mount.source;
+    if (planned.id.empty()) planned.id = mount.target.substr(mount.target.rfind('/') + 1);
+    planned.env = mount.env.value_or("");
+    planned.file = planned.env.empty() || !mount.target.empty();
+    planned.target = mount.target.empty() ? "/run/secrets/" + planned.id : absolute_target(mount.target);
+    if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
+    planned.mode = mount.mode.value_or(0400);
+    planned.uid = mount.uid.value_or(0);
+    planned.gid = mount.gid.value_or(0);
+    for (const auto& secret : tools_.request.secrets)
+      if (secret.id == planned.id) planned.value = secret.value;
+    if (!planned.value && mount.required)
+      return std::unexpected(Error(Code::kNotFound, fmt::format("secret {}: not found", printable(planned.id)))
+                                 .with_hint(fmt::format("give it with --secret id={},src=FILE", planned.id)));
+    spec.mounts.push_back(std::move(planned));
     return {};
   }
 
@@ -306,25 +376,65 @@ class Planner {
     return {};
   }
 
-  static Status refuse_archives(const Context& context, const std::vector<std::string>& sources) {
-    for (const auto& source : sources) {
-      for (const auto& path : TRY(context.tree.glob(source))) {
-        const auto at = TRY(context.tree.resolve(path, FollowLast::kYes));
-        if (!at.found || !S_ISREG(at.found->info.st_mode)) continue;
-        const sys::Fd fd = TRY(at.parent->dir.open_child(at.name(), *at.found));
-        std::string head(512, '\0');
-        head.resize(TRY(sys::read_some(fd.get(), head.data(), head.size())));
-        const std::string_view magic = head;
-        if (magic.starts_with("\x1f\x8b") || magic.starts_with("BZh") ||
-            magic.starts_with("\xfd"
-                              "7zXZ") ||
-            magic.starts_with("\x28\xb5\x2f\xfd") || (magic.size() == 512 && magic.substr(257, 5) == "ustar"))
-          return fail(Code::kUnimplemented,
-                      "ADD would unpack the archive {}, which is not in this version; COPY it and unpack it in a RUN",
-                      quoted(path));
+  /// The vertex that brings what ADD takes from elsewhere, each source in a directory of its own, files of the context
+  /// in one before them. `spec` then copies from there.
+  Result<std::size_t> plan_remotes(const df::Copy& copy, const df::Source& at, CopySpec& spec) {
+    std::size_t below = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
+    RemoteSpec remotes{.sources = {}, .recorded = false};
+    CopySpec local{.sources = {}, .target = "/local/", .excludes = spec.excludes, .unpack = spec.unpack};
+    spec.sources.clear();
+    for (const auto& source : copy.sources) {
+      if (!is_url(source)) {
+        local.sources.push_back(source);
+        continue;
       }
+      const bool git = RemoteSources::is_git(source);
+      const std::string directory = std::to_string(remotes.sources.size());
+      const RemoteOptions options{.checksum = copy.checksum, .keep_git_dir = copy.keep_git_dir};
+      remotes.sources.emplace_back(directory, TRY(tools_.context.remotes->of(source, options)));
+      remotes.recorded = remotes.recorded || git;  // a URL's bytes are in the store anyway
+      spec.sources.push_back(git ? "/" + directory : "/" + directory + "/*");
     }
+    if (!local.sources.empty()) {
+      spec.sources.insert(spec.sources.begin(), local.target);
+      local.context = TRY(tools_.open_context());
+      Place place{tools_.ids.next(), "", &tools_.file, &at};
+      auto op = copy_op(tools_.context, place, std::move(local));
+      below = add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.request.no_cache);
+    }
+    spec.unpack = copy.unpack.value_or(false);
+    Place place{tools_.ids.next(), "", &tools_.file, &at};
+    auto op = remote_op(tools_.context, place, std::move(remotes));
+    return add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.request.no_cache);
+  }
+
+  static Status check_checksum(const df::Copy& copy) {
+    if (copy.checksum.empty()) return {};
+    if (copy.sources.size() != 1)
+      return fail(Code::kInvalidArgument, "checksum can't be specified for multiple sources");
+    if (!is_url(copy.sources[0])) return fail(Code::kInvalidArgument, "checksum requires HTTP(S) or Git sources");
     return {};
+  }
+
+  /// A linked layer sees no passwd file of any image: its owners are numbers. "root" needs no file.
+  static Result<std::string> owner_of_link(const std::string& chown) {
+    std::vector<std::string> parts;
+    for (const auto part : split(chown, ':')) {
+      if (!std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; }) && part != "root")
+        return std::unexpected(
+            Error(Code::kInvalidArgument, fmt::format("--chown={} needs numeric ids with --link", printable(chown, 64)))
+                .with_hint("a linked layer does not see the image's passwd and group files"));
+      parts.emplace_back(part == "root" ? "0" : part);
+    }
+    return join(parts, ":");
+  }
+
+  /// The step that was just planned knew nothing of `base`: its layer comes upon it.
+  void put_upon(std::size_t base, const df::Source& source) {
+    Place place{tools_.ids.next(), "", &tools_.file, &source};
+    auto op = merge_op(tools_.context, place);
+    state_.vertex =
+        add_vertex(tools_.plan, std::move(place), std::move(op), {{base}, {state_.vertex}}, tools_.request.no_cache);
   }
 
   void note(std::string created_by, bool layer) {

@@ -34,6 +34,8 @@ struct StageTools {
   /// The vertex of what COPY --from names, seen from stage `index`.
   std::function<Result<std::size_t>(const std::string& from, std::size_t index, const dockerfile::Source& source)>
       source_stage;
+  /// The folder of a context that was named on the command line; null for everything else.
+  std::function<Result<std::shared_ptr<Context>>(const std::string& from)> source_folder;
 };
 
 /// "[build 2/5] RUN make": counts the steps of a stage.

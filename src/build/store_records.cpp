@@ -29,7 +29,7 @@ Status StoreRecords::put(const solver::Key& key, const solver::Record& record) {
       .key = key, .scope = shop_.scope, .value = record.key.text() + "\n" + record.value, .snapshots = {}, .blobs = {}};
   for (const auto& layer : stack->layers()) {
     const LayerFacts facts = *layer->facts();
-    row.snapshots.push_back(facts.chain);
+    if (!facts.without_tree) row.snapshots.push_back(facts.chain);
     row.blobs.push_back(facts.blob.digest);
   }
   return shop_.store.put_record(row);

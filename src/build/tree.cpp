@@ -57,8 +57,7 @@ Result<Tree::Resolved> Tree::resolve(const std::string& path, FollowLast follow)
       }
       continue;
     }
-    found = TRY(stack.back().dir.find(name));
-    if (found && !TRY(visible(stack.back(), name, S_ISDIR(found->info.st_mode)))) found.reset();
+    found = TRY(find(stack.back(), name));
     const bool last = rest.empty();
     if (found && S_ISLNK(found->info.st_mode) && (!last || follow == FollowLast::kYes)) {
       if (++links > kMaxLinks)
@@ -134,6 +133,12 @@ Result<std::vector<layer::MergedDir::Child>> Tree::list(const Directory& directo
   for (auto& child : children)
     if (TRY(visible(directory, child.name, S_ISDIR(child.found.info.st_mode)))) kept.push_back(std::move(child));
   return kept;
+}
+
+Result<std::optional<Tree::Found>> Tree::find(const Directory& directory, const std::string& name) const {
+  auto found = TRY(directory.dir.find(name));
+  if (found && !TRY(visible(directory, name, S_ISDIR(found->info.st_mode)))) found.reset();
+  return found;
 }
 
 Result<std::optional<std::string>> Tree::read_small_file(const std::string& path, std::int64_t limit) const {

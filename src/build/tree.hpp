@@ -51,6 +51,8 @@ class Tree {
 
   /// Children that the filter lets through, sorted bytewise.
   [[nodiscard]] Result<std::vector<layer::MergedDir::Child>> list(const Directory& directory) const;
+  /// One child, if it is there and the filter lets it through.
+  [[nodiscard]] Result<std::optional<Found>> find(const Directory& directory, const std::string& name) const;
   /// A small file, links followed; nothing when it is missing; kOutOfRange above `limit`. For /etc/passwd and the like.
   [[nodiscard]] Result<std::optional<std::string>> read_small_file(const std::string& path, std::int64_t limit) const;
   /// Paths of the tree that match a COPY source pattern (Go's filepath.Match per component), sorted; links in

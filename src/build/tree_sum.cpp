@@ -28,48 +28,34 @@ class Summer {
   Summer(const Tree& tree, const SumOptions& options, const Cancel& cancel)
       : tree_(tree), options_(options), cancel_(cancel) {}
 
-  Status add(const std::string& path) {
-    const Tree::Resolved at = TRY(tree_.resolve(path, FollowLast::kYes));
+  Status add(const CopySource& source) {
+    const Tree::Resolved at = TRY(tree_.resolve(source.path, FollowLast::kYes));
     if (!at.found) return {};
     const bool directory = S_ISDIR(at.found->info.st_mode);
     hash_.field(directory ? "contents" : "file");
     if (!directory) {
       // The name counts: it is what the file is called in a destination directory.
-      hash_.field(path.substr(path.rfind('/') + 1));
+      hash_.field(source.path.substr(source.path.rfind('/') + 1));
       return entry(at.parent->dir, at.name(), *at.found, "");
     }
-    return contents(TRY(tree_.open_directory(at)));
+    return contents(TRY(tree_.open_directory(at)), source.selection);
   }
   oci::Digest finish() { return hash_.finish(); }
 
  private:
-  struct Frame {
-    Tree::Directory directory;
-    std::vector<layer::MergedDir::Child> children;
-    std::size_t next = 0;
-    std::string relative;
-  };
-
-  Status contents(Tree::Directory top) {
-    std::vector<Frame> stack;
-    auto children = TRY(tree_.list(top));
-    stack.push_back({std::move(top), std::move(children), 0, ""});
-    while (!stack.empty()) {
-      Frame& frame = stack.back();
-      if (frame.next == frame.children.size()) {
+  Status contents(const Tree::Directory& top, const Selection& selection) {
+    SourceWalk walk = TRY(SourceWalk::open(tree_, top, selection));
+    SourceWalk::Step step;
+    while (TRY(walk.next(step))) {
+      if (step.kind == SourceWalk::Kind::kUp) {
         hash_.field("up");
-        stack.pop_back();
         continue;
       }
-      const auto& child = frame.children[frame.next++];
-      const std::string relative = join_path(frame.relative, child.name);
-      TRY(entry(frame.directory.dir, child.name, child.found, relative));
-      if (!S_ISDIR(child.found.info.st_mode)) continue;
-      if (options_.sums == nullptr) TRY(directory_attributes(frame.directory.dir, child));
-      Tree::Directory below{TRY(frame.directory.dir.enter(child.name)), join_path(frame.directory.path, child.name)};
-      auto listed = TRY(tree_.list(below));
-      stack.push_back({std::move(below), std::move(listed), 0, relative});
+      TRY(entry(*step.parent, step.name, step.found, step.path));
+      if (step.kind == SourceWalk::Kind::kDirectory && options_.sums == nullptr)
+        TRY(directory_attributes(*step.parent, step.name, step.found));
     }
+    hash_.field("up");
     return {};
   }
 
@@ -116,9 +102,9 @@ class Summer {
     return {};
   }
 
-  Status directory_attributes(const layer::MergedDir& dir, const layer::MergedDir::Child& child) {
-    const sys::Fd fd = TRY(dir.open_child(child.name, child.found));
-    return attributes(fd.get(), child.name);
+  Status directory_attributes(const layer::MergedDir& dir, const std::string& name, const Tree::Found& found) {
+    const sys::Fd fd = TRY(dir.open_child(name, found));
+    return attributes(fd.get(), name);
   }
 
   // Names of one file are copied as hard links, so which names those are is part of the content.
@@ -144,10 +130,10 @@ bool keeps_xattr(std::string_view name, bool from_stage) {
   return from_stage && (name.starts_with("user.") || name.starts_with("trusted."));
 }
 
-Result<oci::Digest> sum_paths(const Tree& tree, const std::vector<std::string>& paths, const SumOptions& options,
+Result<oci::Digest> sum_paths(const Tree& tree, const std::vector<CopySource>& sources, const SumOptions& options,
                               const Cancel& cancel) {
   Summer summer(tree, options, cancel);
-  for (const auto& path : paths) TRY(summer.add(path));
+  for (const auto& source : sources) TRY(summer.add(source));
   return summer.finish();
 }
 

@@ -8,6 +8,7 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "build/file_sums.hpp"
+#include "build/source_walk.hpp"
 #include "build/tree.hpp"
 
 namespace slipway::build {
@@ -20,9 +21,9 @@ struct SumOptions {
 /// Attributes that a copy keeps: security.capability always; the others only from stages (`from_stage`).
 [[nodiscard]] bool keeps_xattr(std::string_view name, bool from_stage);
 
-/// The digest of what lies at `paths` (as Tree::glob gave them; links are followed at the end of each). Missing paths
-/// are the caller's business. Sockets do not count, as they are not copied.
-[[nodiscard]] Result<oci::Digest> sum_paths(const Tree& tree, const std::vector<std::string>& paths,
+/// The digest of what is taken of `sources`. Missing paths are the caller's business. Sockets do not count, as they are
+/// not copied.
+[[nodiscard]] Result<oci::Digest> sum_paths(const Tree& tree, const std::vector<CopySource>& sources,
                                             const SumOptions& options, const Cancel& cancel);
 
 }  // namespace slipway::build

@@ -4,33 +4,20 @@
 
 #include <algorithm>
 
+#include "base/csv.hpp"
 #include "base/text.hpp"
 #include "cli/session.hpp"
 #include "cli/workplace.hpp"
+#include "sys/file.hpp"
 
 namespace slipway::cli {
 namespace {
 
 using Pair = std::pair<std::string, std::string>;
 
-/// The fields of one line of CSV, as Go reads them: "a,""b"",c" in quotes may hold commas.
-Result<std::vector<std::string>> csv_fields(std::string_view text) {
-  std::vector<std::string> fields(1);
-  bool quoted_field = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted_field && c == '"' && i + 1 < text.size() && text[i + 1] == '"') {
-      fields.back() += '"';
-      ++i;
-    } else if (c == '"' && (quoted_field || fields.back().empty())) {
-      quoted_field = !quoted_field;
-    } else if (c == ',' && !quoted_field) {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  if (quoted_field) return fail(Code::kUsage, "a quote is not ended in {}", quoted(text, 256));
+Result<std::vector<std::string>> option_fields(std::string_view text) {
+  auto fields = csv_fields(text);
+  if (!fields) return fail(Code::kUsage, "{}", fields.error().what());
   return fields;
 }
 
@@ -100,13 +87,15 @@ Status set_outputs(build::Request& request, const Arguments& arguments) {
 
 Status set_context(build::Request& request, const Arguments& arguments) {
   request.context = arguments.positional().at(0);
-  const bool remote = request.context.contains("://") || request.context.starts_with("git@");
-  if (request.context == "-" || remote || request.context.empty()) {
-    return std::unexpected(Error(Code::kUsage, fmt::format("the build context is a directory for now, not {}",
-                                                           quoted(request.context, 300)))
+  if (request.context.empty()) {
+    return std::unexpected(Error(Code::kUsage, "the build context is empty")
                                .with_hint("slipway build [OPTIONS] . builds the directory you are in"));
   }
   request.dockerfile = arguments.value("file").value_or("");
+  if (request.context == "-" && request.dockerfile == "-")
+    return fail(Code::kUsage, "can't use stdin for both build context and dockerfile");
+  for (const auto& text : arguments.values("build-context"))
+    request.contexts.push_back(TRY(build::NamedContext::parse(text)));
   request.target = arguments.value("target").value_or("");
   return {};
 }
@@ -120,11 +109,28 @@ const std::vector<Option>& build_options() {
        .takes = Takes::kValues,
        .value = "NAME[=VALUE]",
        .help = "a value for ARG; without a value: from the environment"},
+      {.name = "call",
+       .takes = Takes::kValue,
+       .value = "METHOD",
+       .help = "look without building: check (as --check), outline (arguments, secrets, ssh) or targets (stages); "
+               "METHOD,format=json for programs",
+       .completes = Completes::kWords,
+       .words = "build check outline targets"},
+      {.name = "check",
+       .help = "look for mistakes in the Dockerfile, build nothing; 1 is the exit code when there are"},
+      {.name = "build-context",
+       .takes = Takes::kValues,
+       .value = "NAME=CONTEXT",
+       .help = "what FROM NAME and --from=NAME mean: a directory, URL, docker-image://REF, "
+               "oci-layout://DIR[:TAG|@DIGEST] or "
+               "target:STAGE",
+       .completes = Completes::kDirectory},
       {.name = "file",
        .letter = 'f',
        .takes = Takes::kValue,
        .value = "FILE",
-       .help = "the Dockerfile (default: PATH/Dockerfile; - is standard input)",
+       .help =
+           "the Dockerfile (default: PATH/Dockerfile; - is standard input; inside of a context that is no directory)",
        .completes = Completes::kFile},
       {.name = "iidfile",
        .takes = Takes::kValue,
@@ -154,6 +160,10 @@ const std::vector<Option>& build_options() {
       {.name = "pull", .help = "ask the registry for newer base images"},
       {.name = "push", .help = "push the image under all its names"},
       {.name = "quiet", .letter = 'q', .help = "show nothing but the image's digest"},
+      {.name = "secret",
+       .takes = Takes::kValues,
+       .value = "id=ID[,src=FILE|env=NAME]",
+       .help = "a secret for RUN --mount=type=secret; without src and env: the variable ID, else the file ID"},
       {.name = "shm-size", .takes = Takes::kValue, .value = "SIZE", .help = "size of /dev/shm (default 64MB)"},
       {.name = "tag", .letter = 't', .takes = Takes::kValues, .value = "NAME[:TAG]", .help = "a name for the image"},
       {.name = "target", .takes = Takes::kValue, .value = "STAGE", .help = "the stage to build (default: the last)"},
@@ -167,7 +177,7 @@ const std::vector<Option>& build_options() {
 
 Result<std::optional<build::Output>> parse_output(std::string_view text, bool& push) {
   if (text == "-") return build::Output{build::Output::Type::kTar, "-"};
-  const auto fields = TRY(csv_fields(text));
+  const auto fields = TRY(option_fields(text));
   if (fields.size() == 1 && !fields[0].contains('=')) {
     if (fields[0].empty()) return fail(Code::kUsage, "option --output is empty");
     return build::Output{build::Output::Type::kLocal, fields[0]};
@@ -204,6 +214,45 @@ Result<std::optional<build::Output>> parse_output(std::string_view text, bool& p
   if (type == "docker") return build::Output{Type::kDocker, destination};
   return fail(Code::kUsage, "option --output does not know the type {}; there are local, tar, oci and docker",
               quoted(type, 64));
+}
+
+constexpr std::int64_t kSecretLimit = 500 * 1024;  // BuildKit's
+
+Result<build::Secret> parse_secret(std::string_view text, const registry::Environment& environment) {
+  std::string id, file, variable, type;
+  for (const auto& field : TRY(option_fields(text))) {
+    const auto equals = field.find('=');
+    if (equals == std::string::npos)
+      return fail(Code::kUsage, "option --secret: {} is no KEY=VALUE", quoted(field, 128));
+    const std::string key = lower(field.substr(0, equals)), value = field.substr(equals + 1);
+    if (key == "id") {
+      id = value;
+    } else if (key == "src" || key == "source") {
+      file = value;
+    } else if (key == "env") {
+      variable = value;
+    } else if (key == "type" && (value == "file" || value == "env")) {
+      type = value;
+    } else {
+      return fail(Code::kUsage, "option --secret does not know {}; there are id, src, env and type=file|env",
+                  quoted(field, 128));
+    }
+  }
+  if (id.empty()) return fail(Code::kUsage, "option --secret needs id=ID");
+  if (type == "env" && variable.empty()) variable = file.empty() ? id : std::exchange(file, "");
+  if (file.empty() && variable.empty()) (environment(id) && type != "file" ? variable : file) = id;
+  if (!variable.empty()) {
+    auto value = environment(variable);
+    if (!value)
+      return fail(Code::kUsage, "option --secret id={}: the variable {} is not set", printable(id),
+                  quoted(variable, 128));
+    return build::Secret{id, *std::move(value)};
+  }
+  auto content = sys::read_file(file, kSecretLimit);
+  if (!content)
+    return std::unexpected(
+        std::move(content).error().add_context(fmt::format("while reading the secret {}", printable(id))));
+  return build::Secret{id, *std::move(content)};
 }
 
 Result<sandbox::Ulimit> parse_ulimit(std::string_view text) {
@@ -280,6 +329,7 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
     if (std::find(request.tags.begin(), request.tags.end(), *name) == request.tags.end())
       request.tags.push_back(std::move(*name));
   }
+  for (const auto& text : arguments.values("secret")) request.secrets.push_back(TRY(parse_secret(text, environment)));
   for (const auto& text : arguments.values("add-host")) request.extra_hosts.push_back(TRY(parse_host(text)));
   for (const auto& text : arguments.values("ulimit")) request.ulimits.push_back(TRY(parse_ulimit(text)));
   if (const auto size = arguments.value("shm-size")) {

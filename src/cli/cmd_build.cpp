@@ -1,9 +1,12 @@
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 
 #include "base/text.hpp"
+#include "build/context_source.hpp"
+#include "cli/build_call.hpp"
 #include "cli/build_request.hpp"
 #include "cli/commands.hpp"
 #include "cli/session.hpp"
@@ -29,8 +32,15 @@ Result<std::string> dockerfile_from_stdin(const Cancel& cancel) {
 
 /// What can be known to fail is told before any work is done.
 Status check_before(const build::Request& request) {
-  const auto there = TRY(sys::lstat_at(AT_FDCWD, request.context + "/."));
-  if (!there) return fail(Code::kNotFound, "unable to prepare context: path {} not found", quoted(request.context));
+  const auto is_there = [](const std::string& folder) -> Result<bool> {
+    return TRY(sys::lstat_at(AT_FDCWD, folder + "/.")).has_value();
+  };
+  if (build::context_kind(request.context) == build::ContextKind::kFolder && !TRY(is_there(request.context)))
+    return fail(Code::kNotFound, "unable to prepare context: path {} not found", quoted(request.context));
+  for (const auto& named : request.contexts) {
+    if (named.kind == build::NamedContext::Kind::kFolder && !TRY(is_there(named.value)))
+      return fail(Code::kNotFound, "unable to prepare context {}: path {} not found", named.name, quoted(named.value));
+  }
   for (const auto& output : request.outputs) {
     if (output.destination == "-" && is_terminal(STDOUT_FILENO)) {
       return std::unexpected(Error(Code::kUsage, "refusing to write an archive to a terminal")
@@ -61,7 +71,9 @@ Error failed_to_solve(const Error& error) {
   return std::move(out.with_hint(error.hint()).with_excerpt(error.excerpt()));
 }
 
-Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader) {
+/// Opens what a build works with and hands it to `use`.
+template <class Answer>
+Result<Answer> with_tools(Session& session, const std::function<Result<Answer>(build::Tools&)>& use) {
   auto client = TRY(session.registry_client());
   auto store = TRY(session.open_store());
   std::mutex making;                      // steps start on many threads
@@ -77,21 +89,46 @@ Result<build::Outcome> build_it(Session& session, const build::Request& request,
                        return box.get();
                      },
                      .scope = session.scope,
-                     .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); }};
-  auto outcome = build::build(request, tools, reader, session.cancel);
-  if (!outcome) return std::unexpected(failed_to_solve(outcome.error()));
-  return outcome;
+                     .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); },
+                     .standard_input = source_of(STDIN_FILENO, "standard input", session.cancel),
+                     .http = {.user_agent = "slipway/" SLIPWAY_VERSION,
+                              .ca_file = session.variable("SSL_CERT_FILE"),
+                              .ca_directory = session.variable("SSL_CERT_DIR")},
+                     .search_path = session.variable("PATH"),
+                     .ssh_agent = session.variable("SSH_AUTH_SOCK")};
+  return use(tools);
+}
+
+/// `findings` is what is to be said of the Dockerfile behind all else, whether the build worked or not.
+Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader,
+                                FindingsShown shown, std::string& findings) {
+  return with_tools<build::Outcome>(session, [&](build::Tools& tools) -> Result<build::Outcome> {
+    tools.checked = [&](const dockerfile::File& file, const dockerfile::Checked& checked) {
+      if (shown == FindingsShown::kAsText) findings = findings_text(file, checked, session.debug);
+      if (shown != FindingsShown::kAsEvents) return;
+      for (const auto& finding : checked.findings) reader.on(progress::Warning{dockerfile::warning_text(finding)});
+    };
+    auto outcome = build::build(request, tools, reader, session.cancel);
+    if (!outcome) return std::unexpected(failed_to_solve(outcome.error()));
+    return outcome;
+  });
 }
 
 Result<int> run(Session& session, const Arguments& arguments) {
   auto request = TRY(build_request(arguments, session.environment));
+  const Call call = TRY(parse_call(arguments));
   auto reader = TRY(session.progress(arguments, "Building"));
   const auto iidfile = arguments.value("iidfile");
-  if (iidfile) TRY(forget_old(*iidfile));
+  if (iidfile && call.method == Call::Method::kBuild) TRY(forget_old(*iidfile));
   TRY(check_before(request));
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
-  auto built = build_it(session, request, *reader);
+  if (call.method != Call::Method::kBuild) {
+    return with_tools<int>(session, [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
+  }
+  std::string findings;
+  auto built = build_it(session, request, *reader, findings_shown(session, arguments), findings);
   reader->finish();
+  if (!findings.empty()) session.say(findings);
   const auto outcome = TRY(std::move(built));
   bool to_stdout = false;
   for (const auto& output : request.outputs) to_stdout = to_stdout || output.destination == "-";
@@ -106,10 +143,11 @@ const Command& build_command() {
   static const Command command = {
       .name = "build",
       .summary = "Build an image from a Dockerfile",
-      .arguments = "PATH",
+      .arguments = "PATH | URL | -",
       .examples = {{"slipway build -t app:1 .", "the Dockerfile here, into the store"},
                    {"slipway build -t registry.example/team/app:1 --push .", "and push it"},
-                   {"slipway build --target test -o out .", "the files of a stage, into a directory"}},
+                   {"slipway build --target test -o out .", "the files of a stage, into a directory"},
+                   {"slipway build https://example.com/app.git#v1:docker", "a folder of a git repository, at a tag"}},
       .options = build_options(),
       .least = 1,
       .most = 1,

@@ -18,6 +18,17 @@ Result<int> run(Session& session, const Arguments& arguments) {
   TRY(session.out.write(fmt::format("Removed {} blobs, {} snapshots, {} build records\nTotal reclaimed space: {}\n",
                                     report.removed_blobs, report.removed_snapshots, report.removed_records,
                                     human_size(report.freed_bytes))));
+  if (options.max_size) {
+    const auto usage = TRY(store.usage());
+    const std::int64_t held = usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes;
+    if (held > *options.max_size)
+      return std::unexpected(
+          Error(Code::kResourceExhausted,
+                fmt::format("the store still holds {}, more than {}: images and running commands use "
+                            "it",
+                            human_size(held), human_size(*options.max_size)))
+              .with_hint("remove images (slipway rmi; untagged ones too) and run it again"));
+  }
   return 0;
 }
 

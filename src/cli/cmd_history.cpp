@@ -14,7 +14,7 @@ Result<std::vector<std::int64_t>> layer_sizes(const store::Store& store, const i
   for (std::size_t i = 0; i < layers.size(); ++i) {
     std::int64_t size = layers[i].size;
     if (i < diffs.size())
-      if (const auto known = TRY(store.layer_blobs(diffs[i])); !known.empty()) size = known[0].plain_bytes;
+      if (const auto known = TRY(store.layer_blobs(diffs[i])); !known.empty()) size = known[0].tree_bytes;
     sizes.push_back(size);
   }
   return sizes;

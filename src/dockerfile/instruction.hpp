@@ -24,6 +24,7 @@ struct Source {
   std::string text;                   ///< trimmed, continuation lines joined, without heredoc bodies
   std::vector<std::string> comments;  ///< the comment lines directly above, without `#`
   bool empty_continuation = false;    ///< a blank line stands between continued lines
+  int joined_last_line = 0;           ///< last line without heredoc bodies
 };
 
 /// FROM [--platform=P] IMAGE [AS NAME].

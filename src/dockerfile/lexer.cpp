@@ -69,7 +69,12 @@ class Lexer {
       const std::string_view text = trim_left_space(without_newline(*line));
       if (TRY(directive(text))) continue;
       if (text.starts_with('#')) {
-        comments_.emplace_back(trim_space(text.substr(1)));
+        const std::string_view comment = trim_space(text.substr(1));
+        if (comment.empty()) {
+          comments_.clear();  // an empty comment parts what stands above from the instruction, as a blank line does
+        } else {
+          comments_.emplace_back(comment);
+        }
         continue;
       }
       auto comments = std::exchange(comments_, {});
@@ -112,6 +117,7 @@ class Lexer {
     parsed->first_line = first_line;
     parsed->comments = std::move(comments);
     parsed->empty_continuation = empty_continuation;
+    parsed->joined_last_line = lines_.number();
     Result<std::vector<Heredoc>> bodies;
     if (takes_heredocs(*parsed)) bodies = heredocs(parsed->text);
     if (!bodies) return std::unexpected(at_lines(std::move(bodies).error(), first_line, lines_.number()));

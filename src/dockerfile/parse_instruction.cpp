@@ -49,7 +49,8 @@ Source source_of(const Statement& statement, std::string_view file_name) {
   return {.range = {std::string(file_name), statement.first_line, statement.last_line},
           .text = std::string(trim_space(statement.text)),
           .comments = statement.comments,
-          .empty_continuation = statement.empty_continuation};
+          .empty_continuation = statement.empty_continuation,
+          .joined_last_line = statement.joined_last_line};
 }
 
 // `words` from the one at `first` on, as a command.
@@ -290,6 +291,13 @@ Result<OnBuild> parse_onbuild(const Statement& statement, Source source) {
   return OnBuild{.source = std::move(source), .trigger = std::move(trigger)};
 }
 
+/// The instruction whose one member is what `parsed` holds.
+template <class Instruction, class Member>
+Result<Parsed> with(Source source, Result<Member> parsed) {
+  if (!parsed) return std::unexpected(std::move(parsed).error());
+  return Instruction{std::move(source), *std::move(parsed)};
+}
+
 Result<Parsed> parse_known(const Statement& statement, Source source) {
   switch (*statement.keyword) {
     case Keyword::kFrom:
@@ -312,21 +320,21 @@ Result<Parsed> parse_known(const Statement& statement, Source source) {
     case Keyword::kOnBuild:
       return TRY(parse_onbuild(statement, std::move(source)));
     case Keyword::kEnv:
-      return Env{std::move(source), TRY(parse_pairs(statement))};
+      return with<Env>(std::move(source), parse_pairs(statement));
     case Keyword::kLabel:
-      return Label{std::move(source), TRY(parse_pairs(statement))};
+      return with<Label>(std::move(source), parse_pairs(statement));
     case Keyword::kCmd:
-      return Cmd{std::move(source), TRY(parse_command(statement))};
+      return with<Cmd>(std::move(source), parse_command(statement));
     case Keyword::kEntrypoint:
-      return Entrypoint{std::move(source), TRY(parse_command(statement))};
+      return with<Entrypoint>(std::move(source), parse_command(statement));
     case Keyword::kWorkdir:
-      return Workdir{std::move(source), TRY(parse_text(statement))};
+      return with<Workdir>(std::move(source), parse_text(statement));
     case Keyword::kUser:
-      return User{std::move(source), TRY(parse_text(statement))};
+      return with<User>(std::move(source), parse_text(statement));
     case Keyword::kStopSignal:
-      return StopSignal{std::move(source), TRY(parse_text(statement))};
+      return with<StopSignal>(std::move(source), parse_text(statement));
     case Keyword::kMaintainer:
-      return Maintainer{std::move(source), TRY(parse_text(statement))};
+      return with<Maintainer>(std::move(source), parse_text(statement));
   }
   return fail(Code::kInternal, "an instruction without a parser");
 }

@@ -59,6 +59,7 @@ struct Statement {
   std::vector<Heredoc> heredocs;
   std::vector<std::string> comments;  ///< the comment lines directly above, without `#`
   bool empty_continuation = false;    ///< a blank line stands between continued lines (warning NoEmptyContinuation)
+  int joined_last_line = 0;           ///< last line without heredoc bodies
 };
 
 /// Cuts one joined line. Fills neither lines, heredocs nor comments.

@@ -362,7 +362,6 @@ Result<StoredLayer> store_layer(store::Store& store, const store::Lease& lease, 
         TRY(cancel.check());
         const std::string_view bytes(buffer.data(), TRY(plain(buffer.data(), buffer.size())));
         hasher.update(bytes);
-        made.layer.plain_bytes += std::ssize(bytes);
         if (compress && !bytes.empty()) TRY(encoder->write(bytes));
         return bytes;
       },
@@ -370,6 +369,9 @@ Result<StoredLayer> store_layer(store::Store& store, const store::Lease& lease, 
   layer::Entry entry;
   while (TRY(tar.next(entry))) {
     if (++made.entries > layer::Limits{}.entries) return fail(Code::kOutOfRange, "it has too many entries");
+    if (entry.type == layer::EntryType::kFile &&
+        __builtin_add_overflow(made.layer.tree_bytes, entry.size, &made.layer.tree_bytes))
+      return fail(Code::kOutOfRange, "its files are too large");
   }
   TRY(tar.drain());
   if (compress) TRY(encoder->finish());

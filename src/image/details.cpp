@@ -31,7 +31,7 @@ Result<std::int64_t> size_of(const store::Store& store, const oci::Manifest& man
   for (std::size_t i = 0; i < layers.size(); ++i) {
     std::int64_t size = layers[i].size;
     if (i < diffs.size())
-      if (const auto known = TRY(store.layer_blobs(diffs[i])); !known.empty()) size = known[0].plain_bytes;
+      if (const auto known = TRY(store.layer_blobs(diffs[i])); !known.empty()) size = known[0].tree_bytes;
     if (__builtin_add_overflow(sum, size, &sum)) return fail(Code::kOutOfRange, "the layers' sizes are too large");
   }
   return sum;

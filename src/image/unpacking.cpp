@@ -120,7 +120,7 @@ Result<layer::Unpacked> Unpacking::fill(const Layer& layer, int root, const Canc
   TRY(images_.store.note_layer({.diff = layer.diff,
                                 .blob = {layer.blob->digest, layer.blob->size},
                                 .compression = layer::detect({first, got}),
-                                .plain_bytes = facts.plain_bytes}));
+                                .tree_bytes = facts.tree_bytes}));
   return facts;
 }
 

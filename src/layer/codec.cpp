@@ -1,6 +1,8 @@
 #include "layer/codec.hpp"
 
+#include <bzlib.h>
 #include <isa-l/igzip_lib.h>
+#include <lzma.h>
 #include <zstd.h>
 
 #include <array>
@@ -17,6 +19,10 @@ constexpr std::size_t kOutput = 128 * 1024;
 constexpr std::size_t kEncoderInput = 256 * 1024;
 constexpr int kZstdWindowLog = 27;  // 128 MiB
 constexpr int kZstdLevel = 3;
+/// A dictionary of 128 MiB and what the decoder needs besides.
+constexpr std::uint64_t kXzMemory = (128 << 20) + (1 << 20);
+constexpr std::string_view kBzip2Magic = "BZh";
+constexpr std::string_view kXzMagic("\xfd\x37\x7a\x58\x5a\x00", 6);
 
 std::uint8_t* bytes_of(char* text) { return reinterpret_cast<std::uint8_t*>(text); }
 
@@ -177,6 +183,113 @@ class ZstdDecoder {
   unsigned long long frame_done_ = 0;
 };
 
+class Bzip2Decoder {
+ public:
+  explicit Bzip2Decoder(std::shared_ptr<Input> input) : input_(std::move(input)) {}
+  Bzip2Decoder(const Bzip2Decoder&) = delete;
+  Bzip2Decoder& operator=(const Bzip2Decoder&) = delete;
+  ~Bzip2Decoder() { end(); }
+
+  Result<std::size_t> read(char* to, std::size_t size) {
+    if (size == 0) return 0;
+    state_.next_out = to;
+    state_.avail_out = static_cast<unsigned>(std::min<std::size_t>(size, 1 << 30));
+    const unsigned room = state_.avail_out;
+    while (state_.avail_out == room) {
+      if (!open_ && !TRY(next_stream())) return 0;
+      TRY(step(room));
+    }
+    return room - state_.avail_out;
+  }
+
+ private:
+  /// False at the end. What follows a stream must be another one.
+  Result<bool> next_stream() {
+    if (!TRY(input_->want(1))) return false;
+    (void)TRY(input_->want(kBzip2Magic.size()));
+    if (!input_->view().starts_with(kBzip2Magic))
+      return fail(Code::kDataLoss, "bytes follow the end of the bzip2 stream");
+    if (BZ2_bzDecompressInit(&state_, 0, 0) != BZ_OK)
+      return fail(Code::kResourceExhausted, "no memory for a bzip2 decoder");
+    open_ = true;
+    return true;
+  }
+
+  Status step(unsigned room) {
+    const bool more = TRY(input_->want(1));
+    const auto in = input_->view();
+    state_.next_in = const_cast<char*>(in.data());  // the library reads only
+    state_.avail_in = static_cast<unsigned>(in.size());
+    const int code = BZ2_bzDecompress(&state_);
+    input_->take(in.size() - state_.avail_in);
+    if (code == BZ_STREAM_END) {
+      end();
+      return {};
+    }
+    if (code == BZ_MEM_ERROR) return fail(Code::kResourceExhausted, "no memory for a bzip2 decoder");
+    if (code != BZ_OK) return fail(Code::kDataLoss, "the bzip2 stream is corrupt");
+    if (!more && state_.avail_out == room) return fail(Code::kDataLoss, "the bzip2 stream is truncated");
+    return {};
+  }
+
+  void end() {
+    if (open_) BZ2_bzDecompressEnd(&state_);
+    open_ = false;
+  }
+
+  std::shared_ptr<Input> input_;
+  bz_stream state_{};
+  bool open_ = false;  ///< in a stream
+};
+
+class XzDecoder {
+ public:
+  explicit XzDecoder(std::shared_ptr<Input> input)
+      : input_(std::move(input)), begun_(lzma_stream_decoder(&state_, kXzMemory, LZMA_CONCATENATED)) {}
+  XzDecoder(const XzDecoder&) = delete;
+  XzDecoder& operator=(const XzDecoder&) = delete;
+  ~XzDecoder() { lzma_end(&state_); }
+
+  Result<std::size_t> read(char* to, std::size_t size) {
+    if (begun_ != LZMA_OK) return fail(Code::kResourceExhausted, "no memory for an xz decoder");
+    if (size == 0 || ended_) return 0;
+    state_.next_out = bytes_of(to);
+    state_.avail_out = size;
+    while (state_.avail_out == size && !ended_) {
+      const bool more = TRY(input_->want(1));
+      const auto in = input_->view();
+      state_.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
+      state_.avail_in = in.size();
+      const lzma_ret code = lzma_code(&state_, more ? LZMA_RUN : LZMA_FINISH);
+      input_->take(in.size() - state_.avail_in);
+      ended_ = code == LZMA_STREAM_END;
+      if (code != LZMA_OK && code != LZMA_STREAM_END) return std::unexpected(error(code));
+    }
+    return size - state_.avail_out;
+  }
+
+ private:
+  static Error error(lzma_ret code) {
+    switch (code) {
+      case LZMA_MEM_ERROR:
+        return {Code::kResourceExhausted, "no memory for an xz decoder"};
+      case LZMA_MEMLIMIT_ERROR:
+        return {Code::kOutOfRange, "the xz stream needs more than 128 MiB of memory"};
+      case LZMA_OPTIONS_ERROR:
+        return {Code::kDataLoss, "the xz stream has a filter that is not known"};
+      case LZMA_BUF_ERROR:
+        return {Code::kDataLoss, "the xz stream is truncated"};
+      default:
+        return {Code::kDataLoss, "the xz stream is corrupt"};
+    }
+  }
+
+  std::shared_ptr<Input> input_;
+  lzma_stream state_ = LZMA_STREAM_INIT;
+  lzma_ret begun_;
+  bool ended_ = false;
+};
+
 /// Collects the caller's bytes into pieces of kEncoderInput.
 class BlockEncoder : public Encoder {
  public:
@@ -278,22 +391,37 @@ oci::Compression detect(std::string_view first_bytes) {
   return oci::Compression::kNone;
 }
 
-Result<Source> decoder(Source compressed) {
-  const auto input = std::make_shared<Input>(std::move(compressed));
+namespace {
+
+template <class Decoder>
+Source reader_of(const std::shared_ptr<Input>& input) {
+  const auto state = std::make_shared<Decoder>(input);
+  return [state](char* to, std::size_t size) { return state->read(to, size); };
+}
+
+Result<Source> layer_decoder(const std::shared_ptr<Input>& input) {
   (void)TRY(input->want(4));
   switch (detect(input->view().substr(0, 4))) {
-    case oci::Compression::kGzip: {
-      const auto gzip = std::make_shared<GzipDecoder>(input);
-      return [gzip](char* to, std::size_t size) { return gzip->read(to, size); };
-    }
-    case oci::Compression::kZstd: {
-      const auto zstd = std::make_shared<ZstdDecoder>(input);
-      return [zstd](char* to, std::size_t size) { return zstd->read(to, size); };
-    }
+    case oci::Compression::kGzip:
+      return reader_of<GzipDecoder>(input);
+    case oci::Compression::kZstd:
+      return reader_of<ZstdDecoder>(input);
     case oci::Compression::kNone:
       break;
   }
   return [input](char* to, std::size_t size) { return input->pass(to, size); };
+}
+
+}  // namespace
+
+Result<Source> decoder(Source compressed) { return layer_decoder(std::make_shared<Input>(std::move(compressed))); }
+
+Result<Source> archive_decoder(Source compressed) {
+  const auto input = std::make_shared<Input>(std::move(compressed));
+  (void)TRY(input->want(kXzMagic.size()));
+  if (input->view().starts_with(kBzip2Magic)) return reader_of<Bzip2Decoder>(input);
+  if (input->view().starts_with(kXzMagic)) return reader_of<XzDecoder>(input);
+  return layer_decoder(input);
 }
 
 std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target) {

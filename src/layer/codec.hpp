@@ -1,4 +1,5 @@
-// Codecs: gzip (ISA-L both ways), zstd and plain, streaming with bounded memory.
+// Codecs: gzip (ISA-L both ways), zstd and plain, streaming with bounded memory; bzip2 and xz are read too where
+// archives of users come in.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,10 @@ namespace slipway::layer {
 /// the last member, a truncated stream and a bad checksum are kDataLoss. zstd windows are limited to 128 MiB. The ratio
 /// of output to input is not judged here: Limits::unpacked_bytes is.
 [[nodiscard]] Result<Source> decoder(Source compressed);
+
+/// The same, and bzip2 (`BZh`, many streams) and xz (fd 37 7a 58 5a 00, many streams and padding; a dictionary that
+/// needs more than 128 MiB is kOutOfRange): archives of ADD and build contexts. Layers of images are never these.
+[[nodiscard]] Result<Source> archive_decoder(Source compressed);
 
 /// A compressor: write, then finish once. `Target` gets the compressed bytes.
 class Encoder {

@@ -1,6 +1,8 @@
 #include "layer/codec.hpp"
 
+#include <bzlib.h>
 #include <gtest/gtest.h>
+#include <lzma.h>
 
 #include "layer/archive_testing.hpp"
 #include "sys/child.hpp"
@@ -146,6 +148,95 @@ TEST_P(Packed, AgreesWithTheSystemsPrograms) {
       sys::run({.argv = {program, "-9c"}, .environment = {"PATH=/usr/bin:/bin"}}, bytes, Cancel(), 60'000, 1 << 22);
   ASSERT_TRUE(packed);
   EXPECT_EQ(*decompress(packed->out), bytes);
+}
+
+// --- what only archives of users may be
+
+std::string bzip2(const std::string& bytes) {
+  std::string out(bytes.size() + bytes.size() / 50 + 1024, '\0');
+  auto size = static_cast<unsigned>(out.size());
+  EXPECT_EQ(BZ2_bzBuffToBuffCompress(out.data(), &size, const_cast<char*>(bytes.data()),
+                                     static_cast<unsigned>(bytes.size()), 1, 0, 0),
+            BZ_OK);
+  return out.substr(0, size);
+}
+
+std::string xz(const std::string& bytes, std::uint32_t dictionary = 1 << 20) {
+  lzma_options_lzma options;
+  EXPECT_FALSE(lzma_lzma_preset(&options, 6));
+  options.dict_size = dictionary;
+  lzma_filter filters[] = {{LZMA_FILTER_LZMA2, &options}, {LZMA_VLI_UNKNOWN, nullptr}};
+  std::string out(lzma_stream_buffer_bound(bytes.size()), '\0');
+  std::size_t size = 0;
+  EXPECT_EQ(
+      lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                bytes.size(), reinterpret_cast<std::uint8_t*>(out.data()), &size, out.size()),
+      LZMA_OK);
+  return out.substr(0, size);
+}
+
+Result<std::string> read_all(Result<Source> source, std::size_t room = 100'000) {
+  if (!source) return std::unexpected(source.error());
+  std::string out;
+  std::string buffer(room, '\0');
+  while (const std::size_t got = TRY((*source)(buffer.data(), buffer.size()))) out.append(buffer, 0, got);
+  return out;
+}
+Result<std::string> unpack_archive(const std::string& bytes, std::size_t step = SIZE_MAX, std::size_t room = 100'000) {
+  return read_all(archive_decoder(source_of(bytes, step)), room);
+}
+
+using Packer = std::string (*)(const std::string&);
+class ArchiveCodec : public ::testing::TestWithParam<Packer> {};
+INSTANTIATE_TEST_SUITE_P(All, ArchiveCodec,
+                         ::testing::Values(Packer(&bzip2), Packer([](const std::string& bytes) { return xz(bytes); })),
+                         [](const auto& test) { return test.index == 0 ? "bzip2" : "xz"; });
+
+TEST_P(ArchiveCodec, ReadsInAnySteps) {
+  for (const std::size_t size : {0UL, 1UL, 511UL, 400'003UL}) {
+    const std::string bytes = sample(size);
+    const std::string packed = GetParam()(bytes);
+    EXPECT_EQ(*unpack_archive(packed), bytes) << size;
+    EXPECT_EQ(*unpack_archive(packed, 7, 1000), bytes) << size;
+    if (size < 1000) {
+      EXPECT_EQ(*unpack_archive(packed, 1, 1), bytes) << size;
+    }
+  }
+}
+
+TEST_P(ArchiveCodec, ReadsManyStreams) {
+  const std::string packed = GetParam()("first,") + GetParam()("") + GetParam()(sample(50'000));
+  for (const std::size_t step : {1UL, 1000UL, SIZE_MAX})
+    EXPECT_EQ(*unpack_archive(packed, step), "first," + sample(50'000));
+}
+
+TEST_P(ArchiveCodec, CutsGarbageAndFlipsAreDataLoss) {
+  const std::string packed = GetParam()(sample(3000));
+  for (std::size_t size = 6; size < packed.size(); size += size < 100 ? 1 : 17)
+    EXPECT_EQ(unpack_archive(packed.substr(0, size)).error().code(), Code::kDataLoss) << size;
+  EXPECT_EQ(unpack_archive(packed + "garbage").error().code(), Code::kDataLoss);
+  for (std::size_t i = 12; i < packed.size(); i += 7) {
+    std::string broken = packed;
+    broken[i] = static_cast<char>(broken[i] ^ 0x10);
+    const auto result = unpack_archive(broken);
+    EXPECT_TRUE(!result || *result == sample(3000)) << i;
+  }
+}
+
+TEST_P(ArchiveCodec, LayersAreNeverThese) {
+  const std::string packed = GetParam()("content");
+  EXPECT_EQ(*decompress(packed), packed);  // plain bytes: no tar, then
+}
+
+TEST(ArchiveDecoder, ReadsWhatLayersAreToo) {
+  for (const auto compression : {Compression::kNone, Compression::kGzip, Compression::kZstd})
+    EXPECT_EQ(*unpack_archive(compress(compression, "content"), 1), "content");
+}
+
+TEST(Xz, LargeDictionariesAreRefused) {
+  // The header says it; nothing of that size is needed for the little that is packed.
+  EXPECT_EQ(*unpack_archive(xz("x", 128 << 20)), "x");
+  EXPECT_EQ(unpack_archive(xz("x", 256 << 20)).error().code(), Code::kOutOfRange);
 }
 
 TEST(Detect, LooksAtTheFirstBytes) {

@@ -228,6 +228,7 @@ Status Extractor::make_special(const Entry& entry, const Place& place) {
   // 0:0 would be a whiteout on disk, which only a ".wh." member may ask for.
   if (entry.type == EntryType::kCharDevice && device == 0 && options_.whiteouts != Whiteouts::kApply)
     return make_device_stand_in(entry, place);
+  if (options_.inert && is_device(entry.type)) return make_device_stand_in(entry, place);
   const Status made = create_replacing(place, [&] {
     return ::mknodat(place.parent->fd.get(), place.name.c_str(), type_bits(entry.type) | 0600, device);
   });
@@ -263,7 +264,7 @@ std::pair<std::uint32_t, std::uint32_t> Extractor::owner_of(const Entry& entry) 
 
 std::uint32_t Extractor::mode_of(const Entry& entry) const {
   // Set-id bits without their owner would give away the caller's rights.
-  return options_.ownership == Ownership::kIgnored ? entry.mode & ~kSetId : entry.mode;
+  return options_.ownership == Ownership::kIgnored || options_.inert ? entry.mode & ~kSetId : entry.mode;
 }
 
 Status Extractor::set_metadata(const Entry& entry, int fd, const struct stat& now) {

@@ -56,6 +56,8 @@ struct UnpackOptions {
   Ownership ownership = Ownership::kAsIs;
   Whiteouts whiteouts = Whiteouts::kOverlay;
   Limits limits;
+  /// For a directory of the host: devices become empty files, set-id bits are dropped.
+  bool inert = false;
   /// Set on every entry instead of the archive's ids (ADD --chown).
   std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;
 };
@@ -81,7 +83,8 @@ struct Unpacked {
 /// A layer that was written.
 struct Written {
   oci::DiffId diff_id;
-  std::int64_t plain_bytes = 0;
+  std::int64_t plain_bytes = 0;  ///< size of the plain tar
+  std::int64_t tree_bytes = 0;   ///< sum of file sizes
   std::int64_t entries = 0;
 };
 

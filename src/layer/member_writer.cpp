@@ -27,6 +27,7 @@ Status MemberWriter::add(TreeFile file, int layer) {
 
 Status MemberWriter::copy_content(const TreeFile& file) {
   buffer_.resize(256 * 1024);
+  tree_bytes_ += file.entry.size;
   for (std::int64_t left = file.entry.size; left > 0;) {
     TRY(cancel_.check());
     const auto wanted =
@@ -48,7 +49,7 @@ Status MemberWriter::add_marker(const std::string& path) {
 Result<Written> MemberWriter::finish() {
   TRY(tar_.finish());
   const oci::DiffId diff_id = TRY(output_.finish());
-  return Written{.diff_id = diff_id, .plain_bytes = output_.bytes(), .entries = entries_};
+  return Written{.diff_id = diff_id, .plain_bytes = output_.bytes(), .tree_bytes = tree_bytes_, .entries = entries_};
 }
 
 }  // namespace slipway::layer

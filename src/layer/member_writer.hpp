@@ -45,6 +45,7 @@ class MemberWriter {
   const Cancel& cancel_;
   std::map<Inode, std::string> first_names_;  ///< only of files with more than one name
   std::int64_t entries_ = 0;
+  std::int64_t tree_bytes_ = 0;
   std::string buffer_;
 };
 

@@ -87,6 +87,11 @@ Result<sys::Fd> MergedDir::open_child(const std::string& name, const Found& foun
   return sys::open_at(layers_->fds[found.layer].get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 }
 
+Status MergedDir::link_child(const std::string& name, const Found& found, int to) const {
+  if (::linkat(layers_->fds[found.layer].get(), name.c_str(), to, name.c_str(), 0) == 0) return {};
+  return fail_errno("cannot link {}", quoted(name));
+}
+
 Result<std::string> MergedDir::read_link(const std::string& name, const Found& found) const {
   return sys::readlink_at(layers_->fds[found.layer].get(), name);
 }

@@ -45,6 +45,8 @@ class MergedDir {
   [[nodiscard]] Result<std::vector<Child>> list() const;
   /// Opens a found child O_RDONLY | O_NOFOLLOW | O_NONBLOCK (regular files and directories).
   [[nodiscard]] Result<sys::Fd> open_child(const std::string& name, const Found& found) const;
+  /// Another name for a child that is no directory, in `to`, on the same file system.
+  [[nodiscard]] Status link_child(const std::string& name, const Found& found, int to) const;
   [[nodiscard]] Result<std::string> read_link(const std::string& name, const Found& found) const;
   /// The descriptor of this directory in its topmost layer: its own metadata and xattrs.
   [[nodiscard]] int top() const { return layers_->fds.front().get(); }

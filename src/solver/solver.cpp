@@ -296,10 +296,21 @@ class Solve {
     execute(v, std::move(inputs));
   }
 
+  // A hit is one of all that led to it as well, though nothing of that is loaded: people count cached steps.
+  void announce_hit(std::size_t v) {
+    for (const Input& input : vertex(v).inputs) {
+      const Node& node = nodes_[input.vertex];
+      if (node.announced || node.missed || node.desire == Desire::kOutput) continue;
+      announce_hit(input.vertex);
+      observer_.cached(input.vertex);
+    }
+    announce(v);
+  }
+
   void load(std::size_t v) {
     Node& node = nodes_[v];
     node.output_step = Step::kRunning;
-    announce(v);
+    announce_hit(v);
     post(
         light_,
         [this, v, value = node.record->value, keys = input_keys(v)] {

@@ -102,7 +102,7 @@ class Records {
 };
 
 /// Hears of vertices; called on the solving thread (started, cached) and on workers (never twice at once for one
-/// vertex).
+/// vertex). A vertex that is found recorded is told after all that led to it, as far as they have not been told yet.
 class Observer {
  public:
   virtual ~Observer() = default;

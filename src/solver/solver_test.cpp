@@ -113,6 +113,21 @@ TEST_F(SolverTest, HitsWithoutTouchingInputs) {
   }
 }
 
+TEST_F(SolverTest, AHitIsToldWithAllThatLedToIt) {
+  for (int round = 0; round < 2; ++round) {
+    observer.starts = observer.hits = 0;
+    Graph graph;
+    const auto one = graph.add({op("one"), {}});
+    const auto two = graph.add({op("two"), {{one}}});
+    const auto unused = graph.add({op("unused"), {{one}}});
+    const auto three = graph.add({op("three"), {{two}, {graph.add({op("other"), {}}), true}}});
+    (void)unused;
+    ASSERT_TRUE(solve(graph, {three}));
+    EXPECT_EQ(observer.starts, 4);
+    EXPECT_EQ(observer.hits, round == 0 ? 0 : 4);
+  }
+}
+
 TEST_F(SolverTest, EqualVerticesRunOnce) {
   Graph graph;
   auto a = op("same"), b = op("same"), join = op("join");

@@ -106,6 +106,9 @@ struct Hashed {
 
 // --- gc.cpp
 
+/// Sum of the sizes of the regular files of a tree; best effort, 100 levels deep.
+[[nodiscard]] std::int64_t tree_size(int at, const std::string& name, int depth = 0);
+
 /// Store::gc for one who holds gc.lock.
 [[nodiscard]] Result<GcReport> collect(Core& core, const GcOptions& options, const Cancel& cancel);
 

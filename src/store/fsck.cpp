@@ -75,6 +75,7 @@ class Fsck {
   std::map<oci::Digest, SnapshotRow> snapshots_;
   std::map<oci::Digest, std::vector<oci::Digest>> layers_;  ///< blobs by diff ID
   std::vector<NameRow> names_;
+  std::set<std::string> cache_layers_;  ///< directories
 
   std::set<oci::Digest> broken_blobs_, broken_snapshots_;
   std::vector<NameRow> broken_names_;
@@ -111,6 +112,8 @@ Status Fsck::read_rows() {
   while (TRY(blobs.next())) blobs_.emplace(TRY(blobs.digest(0)), blobs.integer(1));
   Rows layers = TRY(db->query("SELECT diff, blob FROM layers"));
   while (TRY(layers.next())) layers_[TRY(layers.digest(0))].push_back(TRY(layers.digest(1)));
+  Rows caches = TRY(db->query("SELECT directory FROM cache_layers"));
+  while (TRY(caches.next())) cache_layers_.insert(caches.text(0));
   Rows names = TRY(db->query("SELECT scope, reference, target FROM names"));
   while (TRY(names.next())) names_.push_back({names.text(0), names.text(1), TRY(names.digest(2))});
   Rows rows = TRY(db->query("SELECT chain, parent, diff, written_here, durable OR boot = ?, directory FROM snapshots",
@@ -267,6 +270,7 @@ Status Fsck::check_snapshot_strays() {
   const auto dir = TRY(sys::open_at(core_.directory.get(), "snapshots", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   std::set<std::string> named;
   for (const auto& [chain, row] : snapshots_) named.insert(row.directory);
+  named.merge(cache_layers_);
   for (const auto& name : TRY(sys::list_directory(dir.get(), "snapshots"))) {
     const std::string path = "snapshots/" + name;
     const auto info = TRY(sys::lstat_at(dir.get(), name));
@@ -349,8 +353,10 @@ Status Fsck::move_broken() {
       TRY(move_to_trash(core_.blob_path(digest).substr(core_.root.size() + 1)));
   }
   for (const auto& chain : broken_snapshots_) {
-    if (!TRY(db->number("SELECT 1 FROM snapshots WHERE chain = ?", {chain})))
-      TRY(move_to_trash("snapshots/" + snapshots_.at(chain).directory));
+    // Another snapshot may share the tree, and be whole over its own lowers.
+    const std::string& directory = snapshots_.at(chain).directory;
+    if (!TRY(db->number("SELECT 1 FROM snapshots WHERE directory = ?", {directory})))
+      TRY(move_to_trash("snapshots/" + directory));
   }
   for (const auto& path : foreign_) TRY(move_to_trash(path));
   return {};

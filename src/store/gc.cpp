@@ -6,6 +6,7 @@
 // name, and a draft of a snapshot has its lease's id in its name, so neither is ever taken for garbage; a reader that
 // acquired has its claim in the transaction in which it saw the row. Holding gc.lock makes the trash ours.
 #include <algorithm>
+#include <set>
 
 #include "base/text.hpp"
 #include "base/time.hpp"
@@ -25,7 +26,8 @@ struct Doomed {
   std::vector<oci::Digest> blobs;
   std::vector<oci::Digest> snapshots;
   std::vector<std::int64_t> records;
-  [[nodiscard]] bool empty() const { return blobs.empty() && snapshots.empty() && records.empty(); }
+  std::vector<oci::Digest> caches;
+  [[nodiscard]] bool empty() const { return blobs.empty() && snapshots.empty() && records.empty() && caches.empty(); }
 };
 
 Doomed rest_of(const Graph& graph, const Live& live) {
@@ -38,6 +40,9 @@ Doomed rest_of(const Graph& graph, const Live& live) {
   }
   for (const auto& record : graph.records) {
     if (!live.records.contains(record.id)) doomed.records.push_back(record.id);
+  }
+  for (const auto& cache : graph.caches) {
+    if (!live.caches.contains(cache.key)) doomed.caches.push_back(cache.key);
   }
   return doomed;
 }
@@ -53,6 +58,7 @@ Status delete_rows(Connection& db, const Doomed& doomed) {
     TRY(db.run("DELETE FROM records WHERE id = ?", {id}));
   }
   for (const auto& chain : doomed.snapshots) TRY(db.run("DELETE FROM snapshots WHERE chain = ?", {chain}));
+  for (const auto& key : doomed.caches) TRY(db.run("DELETE FROM cache_layers WHERE cache = ?", {key}));
   for (const auto& digest : doomed.blobs) {
     TRY(db.run("DELETE FROM blobs WHERE digest = ?", {digest}));
     TRY(db.run("DELETE FROM layers WHERE blob = ?", {digest}));
@@ -76,6 +82,7 @@ Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
   report.removed_blobs += static_cast<std::int64_t>(doomed.blobs.size());
   report.removed_snapshots += static_cast<std::int64_t>(doomed.snapshots.size());
   report.removed_records += static_cast<std::int64_t>(doomed.records.size());
+  report.removed_caches += static_cast<std::int64_t>(doomed.caches.size());
   return {};
 }
 
@@ -95,9 +102,10 @@ Result<bool> blob_needed(Connection& db, std::string_view prefix, const std::str
       .has_value();
 }
 
-/// A snapshot, or the draft of a lease that lives.
+/// A snapshot, a layer of a cache, or the draft of a lease that lives.
 Result<bool> snapshot_needed(Connection& db, const std::string& name) {
   if (TRY(db.number("SELECT 1 FROM snapshots WHERE directory = ?", {name}))) return true;
+  if (TRY(db.number("SELECT 1 FROM cache_layers WHERE directory = ?", {name}))) return true;
   const std::string lease = name.substr(0, name.find('-'));
   return TRY(db.number("SELECT 1 FROM leases WHERE id = ?", {lease})).has_value();
 }
@@ -110,8 +118,9 @@ std::vector<Shelf> shelves(const Core& core) {
           {core.root + "/snapshots", snapshot_needed}};
 }
 
-/// Sum of the sizes of the regular files of a tree; best effort, for the report only.
-std::int64_t tree_size(int at, const std::string& name, int depth = 0) {
+}  // namespace
+
+std::int64_t tree_size(int at, const std::string& name, int depth) {
   const auto info = sys::lstat_at(at, name);
   if (!info || !*info) return 0;
   if (!S_ISDIR((*info)->st_mode)) return S_ISREG((*info)->st_mode) ? (*info)->st_size : 0;
@@ -122,6 +131,8 @@ std::int64_t tree_size(int at, const std::string& name, int depth = 0) {
   for (const auto& entry : names ? *names : std::vector<std::string>()) sum += tree_size(dir->get(), entry, depth + 1);
   return sum;
 }
+
+namespace {
 
 /// Moves those of `names` that are not needed to the trash.
 Status move_batch(Core& core, const Shelf& shelf, std::span<const std::string> names) {
@@ -228,13 +239,19 @@ Result<Usage> Store::usage() const {
   const Graph graph = TRY(read_graph(*db, core.boot));
   Usage usage;
   for (const auto& [digest, size] : graph.blobs) usage.blob_bytes += size;
-  for (const auto& [chain, snapshot] : graph.snapshots) usage.snapshot_bytes += snapshot.tree_bytes;
+  std::set<std::size_t> trees;
+  for (const auto& [chain, snapshot] : graph.snapshots)
+    if (trees.insert(snapshot.tree).second) usage.snapshot_bytes += snapshot.tree_bytes;
+  for (const auto& cache : graph.caches) usage.cache_bytes += cache.bytes;
+  usage.cache_count = static_cast<std::int64_t>(graph.caches.size());
   usage.blob_count = static_cast<std::int64_t>(graph.blobs.size());
   usage.snapshot_count = static_cast<std::int64_t>(graph.snapshots.size());
   usage.record_count = static_cast<std::int64_t>(graph.records.size());
   usage.name_count = TRY(db->number("SELECT count(*) FROM names")).value_or(0);
   const Live live = mark(graph, {.max_size = {}, .drop_records = true});
-  usage.reclaimable_bytes = usage.blob_bytes + usage.snapshot_bytes - live.bytes;
+  std::int64_t leased_caches = 0;
+  for (const auto& cache : graph.caches) leased_caches += cache.leased ? cache.bytes : 0;
+  usage.reclaimable_bytes = usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes - live.bytes - leased_caches;
   return usage;
 }
 

@@ -21,12 +21,15 @@ Status read_blobs(Connection& db, Graph& graph) {
 }
 
 Status read_snapshots(Connection& db, const std::string& boot, Graph& graph) {
-  Rows rows = TRY(db.query("SELECT chain, parent, diff, tree_bytes, durable OR boot = ? FROM snapshots", {boot}));
+  std::unordered_map<std::string, std::size_t> trees;
+  Rows rows =
+      TRY(db.query("SELECT chain, parent, diff, tree_bytes, durable OR boot = ?, directory FROM snapshots", {boot}));
   while (TRY(rows.next())) {
     std::optional<oci::Digest> parent;
     if (!rows.null(1)) parent = TRY(rows.digest(1));
+    const std::size_t tree = trees.try_emplace(rows.text(5), trees.size()).first->second;
     graph.snapshots.emplace(TRY(rows.digest(0)),
-                            Graph::Snapshot{parent, TRY(rows.digest(2)), rows.integer(3), rows.integer(4) != 0});
+                            Graph::Snapshot{parent, TRY(rows.digest(2)), rows.integer(3), rows.integer(4) != 0, tree});
   }
   return {};
 }
@@ -37,6 +40,7 @@ Status read_roots(Connection& db, Graph& graph) {
   Rows leases = TRY(db.query("SELECT kind, digest FROM lease_needs"));
   while (TRY(leases.next())) {
     const std::int64_t kind = leases.integer(0);
+    if (kind == static_cast<int>(Need::kCache)) continue;
     auto& of_kind = kind == static_cast<int>(Need::kSnapshot) ? graph.leased_snapshots
                     : kind == static_cast<int>(Need::kRecord) ? graph.leased_records
                                                               : graph.leased_blobs;
@@ -60,6 +64,21 @@ Status read_records(Connection& db, Graph& graph) {
     Graph::Record& record = graph.records[found->second];
     auto& of_kind = needs.integer(1) == static_cast<int>(Need::kSnapshot) ? record.snapshots : record.blobs;
     of_kind.push_back(TRY(needs.digest(2)));
+  }
+  return {};
+}
+
+Status read_caches(Connection& db, const std::string& boot, Graph& graph) {
+  Rows rows = TRY(db.query(
+      "SELECT cache, sum(tree_bytes), min(durable OR boot = ?), EXISTS (SELECT 1 FROM lease_needs WHERE kind = ?"
+      " AND digest = cache) FROM cache_layers GROUP BY cache ORDER BY max(last_used) DESC",
+      {boot, static_cast<int>(Need::kCache)}));
+  while (TRY(rows.next())) {
+    graph.caches.push_back({.key = TRY(rows.digest(0)),
+                            .bytes = rows.integer(1),
+                            .usable = rows.integer(2) != 0,
+                            .leased = rows.integer(3) != 0});
+    if (graph.caches.back().leased) graph.reserved += graph.caches.back().bytes;
   }
   return {};
 }
@@ -98,7 +117,7 @@ class Marker {
       if (found == graph_.snapshots.end() || !found->second.usable) return;
       if (!live_.snapshots.insert(*chain).second) return;
       added_.push_back({*chain, true});
-      live_.bytes += found->second.tree_bytes;
+      if (trees_[found->second.tree]++ == 0) live_.bytes += found->second.tree_bytes;
       keep_a_layer(found->second.diff);
       chain = found->second.parent;
     }
@@ -118,7 +137,8 @@ class Marker {
       walked_.erase(digest);
       if (is_snapshot) {
         live_.snapshots.erase(digest);
-        live_.bytes -= graph_.snapshots.at(digest).tree_bytes;
+        const Graph::Snapshot& snapshot = graph_.snapshots.at(digest);
+        if (--trees_[snapshot.tree] == 0) live_.bytes -= snapshot.tree_bytes;
       } else {
         live_.blobs.erase(digest);
         live_.bytes -= graph_.blobs.at(digest);
@@ -155,6 +175,7 @@ class Marker {
   Live live_;
   std::unordered_set<oci::Digest> walked_;
   std::vector<oci::Digest> walked_order_;
+  std::unordered_map<std::size_t, int> trees_;       ///< how many live snapshots each tree has
   std::vector<std::pair<oci::Digest, bool>> added_;  ///< (digest, is a snapshot), in order
 };
 
@@ -190,10 +211,13 @@ Result<Graph> read_graph(Connection& db, const std::string& boot) {
   TRY(read_snapshots(db, boot, graph));
   TRY(read_roots(db, graph));
   TRY(read_records(db, graph));
+  TRY(read_caches(db, boot, graph));
   return graph;
 }
 
-Live mark(const Graph& graph, const MarkOptions& options) {
+namespace {
+
+Live mark_all_but_caches(const Graph& graph, const MarkOptions& options) {
   const auto fits = [&](const Marker& marker) {
     return !options.max_size || marker.bytes() + graph.reserved <= *options.max_size;
   };
@@ -221,6 +245,23 @@ Live mark(const Graph& graph, const MarkOptions& options) {
     break;
   }
   return marker.take();
+}
+
+}  // namespace
+
+Live mark(const Graph& graph, const MarkOptions& options) {
+  Live live = mark_all_but_caches(graph, options);
+  for (const auto& cache : graph.caches) {
+    if (cache.leased) {
+      live.caches.insert(cache.key);  // its bytes are reserved already
+      continue;
+    }
+    if (!cache.usable || options.drop_records) continue;
+    if (options.max_size && live.bytes + cache.bytes + graph.reserved > *options.max_size) continue;
+    live.caches.insert(cache.key);
+    live.bytes += cache.bytes;
+  }
+  return live;
 }
 
 }  // namespace slipway::store

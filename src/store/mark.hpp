@@ -1,7 +1,8 @@
 // Mark: what must stay, computed in memory from the rows of one transaction.
 //
 //   names → manifests and indexes → configs, layers, chain snapshots;  leases → what they claimed;
-//   records, most recently used first, as long as they fit;  snapshots → those below and a blob to check them by
+//   records, most recently used first, as long as they fit;  snapshots → those below and a blob to check them by;
+//   caches of mounts, likewise, in the room that is left
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct Graph {
     std::optional<oci::Digest> parent;
     oci::Digest diff;
     std::int64_t tree_bytes;
-    bool usable;  ///< of this boot or durable
+    bool usable;           ///< of this boot or durable
+    std::size_t tree = 0;  ///< which directory: some share one (Store::share_snapshot)
   };
   struct Record {
     std::int64_t id;
@@ -38,8 +40,15 @@ struct Graph {
   std::unordered_map<oci::Digest, std::vector<oci::Digest>> snapshot_refs;  ///< of manifests
   std::vector<oci::Digest> names;
   std::unordered_set<oci::Digest> leased_blobs, leased_snapshots, leased_records;
+  struct Cache {
+    oci::Digest key;
+    std::int64_t bytes;
+    bool usable;  ///< all its layers are
+    bool leased;
+  };
   std::vector<Record> records;  ///< most recently used first
-  std::int64_t reserved = 0;    ///< bytes of running writers
+  std::vector<Cache> caches;    ///< likewise
+  std::int64_t reserved = 0;    ///< bytes of running writers, and of caches that they use
 };
 /// Inside a transaction.
 [[nodiscard]] Result<Graph> read_graph(Connection& db, const std::string& boot);
@@ -49,11 +58,12 @@ struct Live {
   std::unordered_set<oci::Digest> blobs;
   std::unordered_set<oci::Digest> snapshots;
   std::unordered_set<std::int64_t> records;
-  std::int64_t bytes = 0;  ///< of blobs and snapshots
+  std::unordered_set<oci::Digest> caches;
+  std::int64_t bytes = 0;  ///< of blobs, snapshots and caches
 };
 struct MarkOptions {
   std::optional<std::int64_t> max_size;  ///< drop records, then snapshots that only names need, until below
-  bool drop_records = false;             ///< all that no lease uses
+  bool drop_records = false;             ///< all that no lease uses, and caches
 };
 [[nodiscard]] Live mark(const Graph& graph, const MarkOptions& options);
 

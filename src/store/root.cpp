@@ -168,7 +168,8 @@ Status check_content(const Core& core) {
   bool foreign = false;
   for (const auto& name : names) {
     if (name == "blobs" || name == "meta.db" || name == "gc.lock") return {};
-    foreign = foreign || name != "lost+found";
+    // `work` alone: of a creation that was killed, or of `slipway doctor`, which tries mounts on this file system.
+    foreign = foreign || (name != "lost+found" && name != "work");
   }
   if (!foreign) return {};
   return fail(Code::kFailedPrecondition, "{} holds other files and is no store; give an empty or new directory",

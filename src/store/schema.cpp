@@ -96,6 +96,19 @@ CREATE TABLE facts (
 constexpr const char* kVersion2 = R"sql(
 ALTER TABLE snapshots ADD COLUMN directory TEXT NOT NULL DEFAULT '';
 UPDATE snapshots SET directory = lower(hex(chain));
+ALTER TABLE layers RENAME COLUMN plain_bytes TO tree_bytes;
+
+-- Cache mounts: layers of one tree, the highest position topmost. boot, durable: as of snapshots.
+CREATE TABLE cache_layers (
+  cache BLOB NOT NULL,
+  position INTEGER NOT NULL,
+  directory TEXT NOT NULL,
+  tree_bytes INTEGER NOT NULL,
+  boot TEXT NOT NULL,
+  durable INTEGER NOT NULL,
+  last_used INTEGER NOT NULL,
+  PRIMARY KEY (cache, position)
+) STRICT, WITHOUT ROWID;
 )sql";
 
 }  // namespace

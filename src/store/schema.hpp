@@ -18,6 +18,7 @@ enum class Need : unsigned char {
   kSnapshot = 2,
   kRecord = 3,    ///< lease_needs only: the record's key
   kExpanded = 4,  ///< refs only: marks that all refs of the owner are known
+  kCache = 5,     ///< lease_needs only: a cache mount
 };
 
 /// The step that makes a database of version `to` from one of `to - 1`.

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "store/core.hpp"
+#include "store/draft.hpp"
 #include "store/state.hpp"
 #include "sys/file.hpp"
 
@@ -29,21 +30,21 @@ Result<std::optional<Snapshot>> find_snapshot(Core& core, Connection& db, const 
 namespace {
 
 LayerBlob layer_of(const oci::Digest& blob, std::int64_t size, const oci::Digest& diff, std::int64_t compression,
-                   std::int64_t plain_bytes) {
+                   std::int64_t tree_bytes) {
   return {.diff = {diff},
           .blob = {blob, size},
           .compression = static_cast<oci::Compression>(compression),
-          .plain_bytes = plain_bytes};
+          .tree_bytes = tree_bytes};
 }
 
 }  // namespace
 
 Result<std::vector<LayerBlob>> Store::layer_blobs(const oci::DiffId& diff) const {
   auto db = state_->core->database.lock();
-  Rows rows = TRY(
-      db->query("SELECT l.blob, b.size, l.compression, l.plain_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
-                " WHERE l.diff = ? ORDER BY l.blob",
-                {diff.digest}));
+  Rows rows =
+      TRY(db->query("SELECT l.blob, b.size, l.compression, l.tree_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
+                    " WHERE l.diff = ? ORDER BY l.blob",
+                    {diff.digest}));
   std::vector<LayerBlob> layers;
   while (TRY(rows.next())) {
     const LayerBlob layer =
@@ -55,10 +56,10 @@ Result<std::vector<LayerBlob>> Store::layer_blobs(const oci::DiffId& diff) const
 
 Result<std::optional<LayerBlob>> Store::layer_of_blob(const oci::Digest& digest) const {
   auto db = state_->core->database.lock();
-  Rows rows = TRY(
-      db->query("SELECT l.diff, b.size, l.compression, l.plain_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
-                " WHERE l.blob = ?",
-                {digest}));
+  Rows rows =
+      TRY(db->query("SELECT l.diff, b.size, l.compression, l.tree_bytes FROM layers l JOIN blobs b ON b.digest = l.blob"
+                    " WHERE l.blob = ?",
+                    {digest}));
   if (!TRY(rows.next())) return std::nullopt;
   return layer_of(digest, rows.integer(1), TRY(rows.digest(0)), rows.integer(2), rows.integer(3));
 }
@@ -71,7 +72,7 @@ Status Store::note_layer(const LayerBlob& layer) {
   // An equal row is left alone: then the transaction writes nothing.
   if (!TRY(db->number("SELECT 1 FROM layers WHERE blob = ? AND diff = ?", {layer.blob.digest, layer.diff.digest}))) {
     TRY(db->run("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)",
-                {layer.blob.digest, layer.diff.digest, static_cast<int>(layer.compression), layer.plain_bytes}));
+                {layer.blob.digest, layer.diff.digest, static_cast<int>(layer.compression), layer.tree_bytes}));
   }
   return txn.commit();
 }
@@ -86,49 +87,55 @@ Result<std::optional<Snapshot>> Store::acquire_snapshot(const Lease& lease, cons
   return snapshot;
 }
 
+// The row is written_here of nobody: what the tree would be as a change over these parents is not what it was made as.
+Result<std::optional<Snapshot>> Store::share_snapshot(const Lease& lease, const oci::ChainId& of,
+                                                      const std::optional<oci::ChainId>& parent) {
+  Core& core = *state_->core;
+  const auto attempt = [&]() -> Result<std::optional<Snapshot>> {
+    auto db = core.database.lock();
+    Txn txn = TRY(Txn::write(*db));
+    TRY(check_lease(*db, lease.id()));
+    const auto original = TRY(find_snapshot(core, *db, of.digest));
+    if (!original || (parent && !TRY(find_snapshot(core, *db, parent->digest)))) return std::nullopt;
+    const oci::ChainId chain = parent ? parent->next(original->diff) : oci::ChainId::first(original->diff);
+    if (!TRY(find_snapshot(core, *db, chain.digest))) {
+      const std::optional<oci::Digest> below = parent ? std::optional(parent->digest) : std::nullopt;
+      TRY(
+          db->run("INSERT OR REPLACE INTO snapshots SELECT ?, ?, diff, empty, tree_bytes, 0, boot, durable, directory"
+                  " FROM snapshots WHERE chain = ?",
+                  {chain.digest, below, of.digest}));
+    }
+    TRY(claim(*db, lease.id(), Need::kSnapshot, chain.digest));
+    auto shared = TRY(find_snapshot(core, *db, chain.digest));
+    TRY(txn.commit());
+    return shared;
+  };
+  return context(explain_full(core, attempt()), "while storing a snapshot");
+}
+
 // The list is taken before the syncfs and only what is on it is marked after: a snapshot that comes meanwhile is not
 // covered. A tree is complete before its row's commit, so the sync has seen it.
 Status Store::mark_snapshots_durable() {
   Core& core = *state_->core;
   std::vector<oci::Digest> chains;
+  std::vector<std::string> caches;
   {
     auto db = core.database.lock();
     Rows rows = TRY(db->query("SELECT chain FROM snapshots WHERE boot = ? AND NOT durable", {core.boot}));
     while (TRY(rows.next())) chains.push_back(TRY(rows.digest(0)));
+    Rows layers = TRY(db->query("SELECT directory FROM cache_layers WHERE boot = ? AND NOT durable", {core.boot}));
+    while (TRY(layers.next())) caches.push_back(layers.text(0));
   }
-  if (chains.empty()) return {};
+  if (chains.empty() && caches.empty()) return {};
   TRY(sys::sync_file_system(core.directory.get(), core.root));
   auto db = core.database.lock();
   Txn txn = TRY(Txn::write(*db));
   for (const auto& chain : chains)
     TRY(db->run("UPDATE snapshots SET durable = 1 WHERE chain = ? AND boot = ?", {chain, core.boot}));
+  for (const auto& directory : caches)
+    TRY(db->run("UPDATE cache_layers SET durable = 1 WHERE directory = ?", {directory}));
   return txn.commit();
 }
-
-struct SnapshotDraft::State {
-  State(std::shared_ptr<Core> of, std::string lease_id, std::string unique)
-      : core(std::move(of)),
-        lease(std::move(lease_id)),
-        name(std::move(unique)),
-        directory(core->root + "/snapshots/" + name) {}
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() {
-    if (!named) (void)core->remove_tree(AT_FDCWD, directory);
-    if (reserved == 0) return;
-    auto db = core->database.lock();
-    if (auto txn = Txn::write(*db); txn && unreserve(*db, lease, reserved)) (void)txn->commit();
-  }
-
-  Result<Snapshot> commit(const Facts& facts);
-
-  std::shared_ptr<Core> core;
-  std::string lease;
-  std::string name;  ///< of the directory: the lease's until a row has it
-  std::string directory;
-  std::int64_t reserved = 0;
-  bool named = false;  ///< a row has this tree
-};
 
 Result<Snapshot> SnapshotDraft::State::commit(const Facts& facts) {
   const oci::ChainId chain = facts.parent ? facts.parent->next(facts.diff) : oci::ChainId::first(facts.diff);

@@ -38,7 +38,9 @@ Result<Granted> try_reserve(Core& core, std::string_view lease, std::int64_t byt
 
 Result<std::int64_t> used_bytes(Connection& db) {
   return TRY(db.number("SELECT (SELECT ifnull(sum(size), 0) FROM blobs)"
-                       " + (SELECT ifnull(sum(tree_bytes), 0) FROM snapshots)"
+                       " + (SELECT ifnull(sum(bytes), 0) FROM (SELECT max(tree_bytes) AS bytes FROM snapshots GROUP BY "
+                       "directory))"
+                       " + (SELECT ifnull(sum(tree_bytes), 0) FROM cache_layers)"
                        " + (SELECT ifnull(sum(reserved), 0) FROM leases)"))
       .value_or(0);
 }

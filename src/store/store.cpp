@@ -8,6 +8,8 @@
 
 namespace slipway::store {
 
+Error Store::explain(Error error) const { return explain_full(*state_->core, std::move(error)); }
+
 Store::Store(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;

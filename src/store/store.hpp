@@ -73,7 +73,7 @@ struct LayerBlob {
   oci::DiffId diff;
   Blob blob;
   oci::Compression compression = oci::Compression::kNone;
-  std::int64_t plain_bytes = 0;
+  std::int64_t tree_bytes = 0;  ///< sum of file sizes: what docker calls the size of a layer
 };
 
 /// A name in a scope.
@@ -113,16 +113,18 @@ struct OpenOptions {
 
 struct Usage {
   std::int64_t blob_bytes = 0, blob_count = 0, snapshot_bytes = 0, snapshot_count = 0, record_count = 0, name_count = 0;
+  std::int64_t cache_bytes = 0, cache_count = 0;  ///< of cache mounts
   std::int64_t reclaimable_bytes = 0;
 };
 
 struct GcOptions {
   std::optional<std::int64_t>
       max_size;      ///< remove unreferenced things, then the least recently used records, until below
-  bool all = false;  ///< also all build records that no lease uses
+  bool all = false;  ///< also all build records and cache mounts that no lease uses
 };
 struct GcReport {
-  std::int64_t removed_blobs = 0, removed_snapshots = 0, removed_records = 0, removed_leases = 0, freed_bytes = 0;
+  std::int64_t removed_blobs = 0, removed_snapshots = 0, removed_records = 0, removed_caches = 0, removed_leases = 0,
+               freed_bytes = 0;
 };
 
 struct Finding {
@@ -165,6 +167,15 @@ class Store {
   /// Known, trusted in this boot (or marked by a completed syncfs), and acquired; or nothing.
   [[nodiscard]] Result<std::optional<Snapshot>> acquire_snapshot(const Lease& lease, const oci::ChainId& chain);
   [[nodiscard]] Result<SnapshotDraft> draft_snapshot(const Lease& lease);
+  /// Names the tree of `of` once more: as the same change over `parent`, acquired. For a layer that does not depend on
+  /// what lies below it. Nothing when one of the two is not here.
+  [[nodiscard]] Result<std::optional<Snapshot>> share_snapshot(const Lease& lease, const oci::ChainId& of,
+                                                               const std::optional<oci::ChainId>& parent);
+
+  // --- cache mounts
+  /// The layers of a cache, topmost first; none when there is none yet. Claimed: they stay while the lease lives.
+  /// Filled by SnapshotDraft::extend_cache().
+  [[nodiscard]] Result<std::vector<std::string>> acquire_cache(const Lease& lease, const oci::Digest& cache);
 
   // --- names
   [[nodiscard]] Status set_name(std::string_view scope, const oci::Reference& reference, const oci::Digest& target,
@@ -196,6 +207,8 @@ class Store {
   [[nodiscard]] Status remember(std::string_view kind, std::span<const std::pair<std::string, std::string>> facts);
 
   // --- upkeep
+  /// Adds how much is free and what to do to an error of a full disk below the root; others pass.
+  [[nodiscard]] Error explain(Error error) const;
   /// Makes everything committed so far survive power loss (one WAL sync); what a command calls before it says "done".
   [[nodiscard]] Status flush();
   /// Marks snapshots of this boot as durable after a completed syncfs; best run in the background.
@@ -283,6 +296,11 @@ class [[nodiscard]] SnapshotDraft {
     bool written_here = false;
   };
   [[nodiscard]] Result<Snapshot> commit(const Facts& facts);
+  /// Instead of commit(): makes the tree the topmost layer of a cache that the lease has acquired.
+  [[nodiscard]] Status extend_cache(const oci::Digest& cache);
+  /// Likewise, for a tree that holds all that the cache's `layers` layers hold. Does nothing when somebody else uses
+  /// the cache or has extended it meanwhile.
+  [[nodiscard]] Status replace_cache(const oci::Digest& cache, std::size_t layers);
 
  private:
   friend class Store;

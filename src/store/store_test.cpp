@@ -256,13 +256,52 @@ TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
   }
   {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
-    ASSERT_TRUE(db.execute("ALTER TABLE snapshots DROP COLUMN directory; PRAGMA user_version=1;"));
+    ASSERT_TRUE(
+        db.execute("ALTER TABLE snapshots DROP COLUMN directory; ALTER TABLE layers RENAME COLUMN "
+                   "tree_bytes TO plain_bytes; DROP TABLE cache_layers; PRAGMA user_version=1;"));
   }
   Store store = open();
   const Lease lease = *store.lease("test");
   const auto found = *store.acquire_snapshot(lease, oci::ChainId::first(diff));
   ASSERT_TRUE(found);
   EXPECT_EQ(found->directory, root + "/snapshots/" + name + "/fs");
+  EXPECT_TRUE(problems(store).empty());
+}
+
+TEST_F(SnapshotTest, OneTreeMayBeTheSameChangeOverOtherLayers) {
+  Store store = open();
+  const std::string base_tar = *testing::make_tar({testing::file("base", std::string(1000, 'b'))});
+  const std::string link_tar = *testing::make_tar({testing::file("link", std::string(3000, 'l'))});
+  oci::ChainId base{oci::Digest::of("")}, link = base, both = base;
+  std::string directory;
+  {
+    const Lease lease = *store.lease("test");
+    base = testing::store_layer(store, lease, base_tar, {})->snapshot.chain;
+    const Snapshot alone = testing::store_layer(store, lease, link_tar, {})->snapshot;
+    link = alone.chain;
+    directory = alone.directory;
+    EXPECT_FALSE(*store.share_snapshot(lease, link, oci::ChainId{oci::Digest::of("not here")}));
+    EXPECT_FALSE(*store.share_snapshot(lease, oci::ChainId{oci::Digest::of("not here")}, base));
+    const Snapshot shared = **store.share_snapshot(lease, link, base);
+    both = shared.chain;
+    EXPECT_EQ(both, base.next(alone.diff));
+    EXPECT_EQ(shared.parent, base);
+    EXPECT_EQ(shared.directory, directory);
+    EXPECT_EQ((*store.share_snapshot(lease, link, base))->chain, both);  // once more is the same
+    EXPECT_EQ(store.usage()->snapshot_count, 3);
+    EXPECT_EQ(store.usage()->snapshot_bytes, 4000);  // the tree is there once
+    Record record{.key = oci::Digest::of("key"), .scope = "s", .value = "", .snapshots = {both}, .blobs = {}};
+    ASSERT_TRUE(store.put_record(record));
+  }
+  EXPECT_TRUE(problems(store).empty());
+  EXPECT_EQ(store.gc({}, Cancel())->removed_snapshots, 1);  // its first name; the tree stays for the other
+  const Lease lease = *store.lease("test");
+  EXPECT_FALSE(*store.acquire_snapshot(lease, link));
+  EXPECT_EQ((*store.acquire_snapshot(lease, both))->directory, directory);
+  EXPECT_TRUE(problems(store).empty());
+  overwrite(directory + "/link", 0, "!");
+  EXPECT_EQ(problems(store, true).size(), 1U);
+  EXPECT_FALSE(exists(directory));
   EXPECT_TRUE(problems(store).empty());
 }
 

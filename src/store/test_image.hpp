@@ -92,7 +92,7 @@ inline Result<StoredLayer> store_layer(Store& store, const Lease& lease, const s
   TRY(store.note_layer({.diff = diff,
                         .blob = blob,
                         .compression = oci::Compression::kGzip,
-                        .plain_bytes = static_cast<std::int64_t>(tar.size())}));
+                        .tree_bytes = static_cast<std::int64_t>(tar.size())}));
   oci::Descriptor descriptor{.media_type = std::string(oci::media_type::kOciLayerGzip),
                              .digest = blob.digest,
                              .size = blob.size,

@@ -74,6 +74,10 @@ Result<Child> Child::start(const ChildOptions& options) {
   posix_spawnattr_setsigdefault(&attributes.value, &all);
   short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
   if (options.new_session) flags |= POSIX_SPAWN_SETSID;
+  if (options.own_group) {
+    flags |= POSIX_SPAWN_SETPGROUP;
+    posix_spawnattr_setpgroup(&attributes.value, 0);
+  }
   posix_spawnattr_setflags(&attributes.value, flags);
 
   auto argv = pointers(options.argv);
@@ -88,11 +92,13 @@ Result<Child> Child::start(const ChildOptions& options) {
     (void)::waitpid(pid, nullptr, 0);
     return std::unexpected(errno_error(number, "cannot hold the process of " + printable(options.argv[0])));
   }
-  return Child(pid, std::move(pidfd));
+  return Child(pid, std::move(pidfd), options.own_group ? pid : -1);
 }
 
 Child::~Child() {
   if (pid_ < 0) return;
+  // Not reaped yet, so the number still is this group's.
+  if (group_ > 0) (void)::kill(-group_, SIGKILL);
   (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   siginfo_t info{};
   while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) < 0 && errno == EINTR) {}
@@ -118,6 +124,7 @@ Result<ExitStatus> Child::wait(const Cancel& cancel, int timeout_ms) {
     if (ready == 0 && timeout_ms >= 0)
       return fail(Code::kDeadlineExceeded, "process {} did not end within {} ms", pid_, timeout_ms);
   }
+  if (group_ > 0) (void)::kill(-group_, SIGKILL);
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) < 0) return fail_errno("cannot reap process {}", pid_);
   pid_ = -1;

@@ -29,15 +29,18 @@ struct ChildOptions {
   std::vector<std::pair<int, int>> descriptors;
   std::string directory;     ///< working directory; empty: "/"
   bool new_session = false;  ///< setsid: terminal signals do not reach it
+  bool own_group = false;    ///< a process group of its own: what it started and left behind is killed with it
 };
 
 class [[nodiscard]] Child {
  public:
   static Result<Child> start(const ChildOptions& options);
-  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+  Child(Child&& other) noexcept
+      : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)), group_(std::exchange(other.group_, -1)) {}
   Child& operator=(Child&& other) noexcept {
     std::swap(pid_, other.pid_);
     std::swap(pidfd_, other.pidfd_);
+    std::swap(group_, other.group_);
     return *this;
   }
   ~Child();  ///< SIGKILL and reap, unless it was waited for
@@ -49,9 +52,10 @@ class [[nodiscard]] Child {
   [[nodiscard]] Result<ExitStatus> wait(const Cancel& cancel, int timeout_ms = -1);
 
  private:
-  Child(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  Child(pid_t pid, Fd pidfd, pid_t group) : pid_(pid), pidfd_(std::move(pidfd)), group_(group) {}
   pid_t pid_ = -1;
   Fd pidfd_;
+  pid_t group_ = -1;  ///< of own_group, until the child was reaped
 };
 
 /// Runs a helper to its end and gives what it wrote on both streams (at most `output_limit` bytes are kept).

@@ -108,7 +108,10 @@ Result<std::string> read_all(int fd, std::int64_t limit) {
 }
 
 Result<std::string> read_file(const std::string& path, std::int64_t limit) {
-  const Fd fd = TRY(open(path, O_RDONLY | O_NOCTTY));
+  // Not even the open of a fifo may wait, and a device may never end.
+  const Fd fd = TRY(open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK));
+  if (!S_ISREG(TRY(stat_fd(fd.get(), path)).st_mode))
+    return fail(Code::kInvalidArgument, "{} is no regular file", printable(path));
   return context(read_all(fd.get(), limit), "while reading {}", printable(path));
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`slipway build` from outside: what lands in the image, in its config, on the terminal."""
 import json
+import os
 import re
 import socket
 
@@ -138,6 +139,68 @@ RUN ls /proc/self/fd | wc -l >/descriptors && env | sort >/environment && id -u 
         self.slipway.build(source, "--ulimit", "nofile=123:456", "--network", "none", "-o", f"type=local,dest={out}")
         self.assertEqual("123", (out / "n").read_text().strip())
         self.assertEqual("lo", (out / "net").read_text().strip())
+
+    def test_source_date_epoch_clamps_times_and_is_in_the_key(self):
+        source = self.context("FROM base\nCOPY x /x\nRUN echo made >/y\n", {"x": "x\n"})
+        plain = self.slipway.tree(source)
+        twice = [self.slipway.tree(source, "--build-arg", "SOURCE_DATE_EPOCH=1000000") for _ in range(2)]
+        self.assertEqual(twice[0], twice[1])
+        digests = {self.slipway("build", "-q", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1000000", source).out
+                   for _ in range(2)}
+        self.assertEqual(1, len(digests), "two builds with one epoch")
+        self.assertNotIn("1000000", self.slipway("build", "-q", source).out)
+        self.assertEqual(plain, self.slipway.tree(source), "a plain build takes nothing of those")
+        out = self.folder / "out"
+        self.slipway.build(source, "--build-arg", "SOURCE_DATE_EPOCH=1000000", "-o", f"type=local,dest={out}")
+        self.assertEqual([1000000, 1000000], [int((out / name).stat().st_mtime) for name in ("x", "y")])
+
+    def test_hard_links_that_are_overwritten_in_the_same_copy(self):
+        source = self.context("FROM base\nCOPY a/ b/ /app/\n", {"a/config": "BASE\n", "b/config": "OVERRIDE\n"})
+        (source / "b/default").hardlink_to(source / "a/config")
+        out = self.folder / "out"
+        self.slipway.build(source, "-o", f"type=local,dest={out}")
+        self.assertEqual("BASE\n", (out / "app/default").read_text())
+        self.assertEqual("OVERRIDE\n", (out / "app/config").read_text())
+
+    def test_an_image_without_path_gets_the_usual_one(self):
+        source = self.context("FROM base\nENV PATH=/opt/x:$PATH\nRUN echo $PATH >/path\n")
+        out = self.folder / "out"
+        self.slipway.build(source, "-o", f"type=local,dest={out}")
+        self.assertEqual("/opt/x:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+                         (out / "path").read_text())
+
+    def test_a_fifo_as_dockerfile_is_refused_at_once(self):
+        source = self.context("FROM base\n")
+        (source / "Dockerfile").unlink()
+        os.mkfifo(source / "Dockerfile")
+        done = self.slipway.build(source, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("is not a file", done.err)
+
+    def test_a_dockerfile_that_is_a_link_out_of_the_context_shows_nothing(self):
+        (self.folder / "host").write_text("secret-of-host\n")
+        for name in ("Dockerfile", ".dockerignore"):
+            source = self.context("FROM base\nCOPY . /c\n", {"a": "a\n"})
+            (source / name).unlink(missing_ok=True)
+            (source / name).symlink_to(self.folder / "host")
+            done = self.slipway.build(source, check=False)
+            self.assertNotIn("secret-of-host", done.err + done.out)
+            (source / name).unlink()
+        source = self.context("FROM base\n", {"sub/Real": "FROM base\nRUN true\n"})
+        (source / "Dockerfile").unlink()
+        (source / "Dockerfile").symlink_to("sub/Real")
+        self.slipway.build(source)
+
+    def test_local_output_has_no_devices_and_no_set_uid_programs(self):
+        source = self.context("FROM base\nRUN cp /bin/busybox /su && chmod 4755 /su\n")
+        out = self.folder / "out"
+        self.slipway.build(source, "-o", f"type=local,dest={out}")
+        self.assertEqual(0o755, (out / "su").stat().st_mode & 0o7777)
+
+    def test_doctor_before_anything_else_leaves_a_usable_root(self):
+        fresh = self.folder / "fresh"
+        self.slipway("--root", fresh, "doctor", check=False)
+        self.slipway("--root", fresh, "images")
 
     def test_without_an_uplink_one_line_says_why(self):
         source = self.context("FROM base\nRUN true\nRUN echo\n")

@@ -121,7 +121,8 @@ class Slipway:
     def unfinished(self):
         """What lies in work/, and in its trash; snapshots without a row."""
         with contextlib.closing(sqlite3.connect(f"file:{self.root}/meta.db?mode=ro", uri=True)) as database:
-            named = {row[0] for row in database.execute("SELECT directory FROM snapshots")}
+            named = {row[0] for row in database.execute("SELECT directory FROM snapshots"
+                                                            " UNION SELECT directory FROM cache_layers")}
         drafts = sorted(f"snapshots/{p.name}" for p in (self.root / "snapshots").glob("*") if p.name not in named)
         return drafts + sorted(str(p.relative_to(self.root)) for folder in ("work", "work/.trash")
                       for p in (self.root / folder).glob("*") if p.name != ".trash")

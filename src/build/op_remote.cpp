@@ -1,0 +1,74 @@
+#include "build/commit.hpp"
+#include "build/layer_op.hpp"
+#include "build/remote_source.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::build {
+namespace {
+
+class RemoteOp final : public solver::Op {
+ public:
+  RemoteOp(const OpContext& context, Place place, RemoteSpec spec)
+      : context_(context), place_(std::move(place)), spec_(std::move(spec)) {}
+
+  Result<solver::Key> definition(const Cancel& cancel) override {
+    Definition definition("remote");
+    for (const auto& [directory, source] : spec_.sources) {
+      auto key = source->key(cancel);
+      if (!key) return std::unexpected(place_.locate(std::move(key).error()));
+      definition.add("directory", directory).add("content", key->text());
+    }
+    return definition.finish();
+  }
+
+  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) override {
+    auto stack = Stack::decode(value);
+    if (!stack) return fail(Code::kNotFound, "the record is of another version");
+    return *std::move(stack);
+  }
+
+  Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) override {
+    auto output = bring(static_cast<const Stack&>(*inputs[0]), cancel);
+    if (!output) return std::unexpected(place_.locate(std::move(output).error()));
+    return output;
+  }
+
+  Result<std::string> finish(const solver::Output& output, const Cancel& cancel) override {
+    const Stack& stack = static_cast<const Stack&>(output);
+    if (!spec_.recorded) return std::string();  // nothing but a copy of it is kept
+    if (!context_.epoch) {
+      if (Status done = commit_top(context_.shop, stack, {}, cancel); !done)
+        return std::unexpected(place_.locate(std::move(done).error()));
+    }
+    return stack.encode();
+  }
+
+  bool recorded() const override { return spec_.recorded; }
+
+ private:
+  Result<solver::OutputPtr> bring(const Stack& base, const Cancel& cancel) {
+    store::SnapshotDraft draft = TRY(context_.shop.store.draft_snapshot(context_.shop.lease));
+    const sys::Fd root = TRY(sys::open(draft.fs(), O_RDONLY | O_DIRECTORY));
+    for (const auto& [directory, source] : spec_.sources) {
+      if (!directory.empty() && ::mkdirat(root.get(), directory.c_str(), 0755) < 0)
+        return fail_errno("cannot make a directory for a source of ADD");
+      TRY(source->fetch(directory.empty() ? draft.fs() : draft.fs() + "/" + directory, cancel));
+    }
+    auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
+    if (spec_.recorded && context_.epoch)
+      TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
+    return stack;
+  }
+
+  const OpContext& context_;
+  Place place_;
+  RemoteSpec spec_;
+};
+
+}  // namespace
+
+std::shared_ptr<solver::Op> remote_op(const OpContext& context, Place place, RemoteSpec spec) {
+  return std::make_shared<RemoteOp>(context, std::move(place), std::move(spec));
+}
+
+}  // namespace slipway::build

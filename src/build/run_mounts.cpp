@@ -1,0 +1,92 @@
+#include "build/run_mounts.hpp"
+
+#include "base/text.hpp"
+#include "build/layer_op.hpp"
+#include "build/tree.hpp"
+#include "build/tree_sum.hpp"
+
+namespace slipway::build {
+namespace {
+
+using Type = dockerfile::Mount::Type;
+
+std::string number(std::uint64_t value) { return std::to_string(value); }
+
+Status apply_tree(const RunMount& mount, const Workshop& shop, const std::vector<solver::OutputPtr>& inputs,
+                  progress::VertexId vertex, sandbox::Spec& spec, const Cancel& cancel) {
+  sandbox::TreeMount tree;
+  tree.lowers = TRY(static_cast<const Stack&>(*inputs[*mount.input]).lowers(shop, vertex, cancel));
+  tree.source = "/" + mount.source;
+  tree.target = mount.target;
+  tree.discard_writes = !mount.read_only;
+  spec.trees.push_back(std::move(tree));
+  return {};
+}
+
+void apply_secret(const RunMount& mount, sandbox::Spec& spec) {
+  if (!mount.value) return;
+  if (mount.file)
+    spec.files.push_back(
+        {.content = *mount.value, .target = mount.target, .mode = mount.mode, .uid = mount.uid, .gid = mount.gid});
+  if (mount.env.empty()) return;
+  std::erase_if(spec.environment, [&](const std::string& entry) { return entry.starts_with(mount.env + "="); });
+  spec.environment.push_back(mount.env + "=" + *mount.value);
+}
+
+}  // namespace
+
+void describe(const RunMount& mount, Definition& definition) {
+  definition.add("mount", number(static_cast<unsigned>(mount.type))).add("target", mount.target);
+  definition.add("read only", mount.read_only ? "1" : "0").add("size", number(static_cast<std::uint64_t>(mount.size)));
+  definition.add("source", mount.source)
+      .add("id", mount.id)
+      .add("variable", mount.env)
+      .add("file", mount.file ? "1" : "0");
+  if (mount.cache) {
+    // What a cache holds is not in the key; which one it is may well be seen by the command.
+    definition.add("cache", mount.cache->key.text()).add("source", mount.cache->source);
+    definition.add("mode", number(mount.cache->mode))
+        .add("uid", number(mount.cache->uid))
+        .add("gid", number(mount.cache->gid));
+  }
+  definition.add("mode", number(mount.mode)).add("uid", number(mount.uid)).add("gid", number(mount.gid));
+}
+
+Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, const solver::Output& output,
+                               progress::VertexId vertex, const Cancel& cancel) {
+  const auto layers = TRY(static_cast<const Stack&>(output).lowers(shop, vertex, cancel));
+  const auto missing = [&] {
+    return fail(Code::kNotFound, "failed to calculate checksum of the source: \"/{}\": not found",
+                printable(mount.source));
+  };
+  if (layers.empty()) return mount.source.empty() ? Result<solver::Key>(solver::Key::of("")) : missing();
+  const Tree tree(TRY(layer::MergedDir::open_paths(layers)), std::nullopt);
+  if (!TRY(tree.resolve(mount.source, FollowLast::kYes)).found && !mount.source.empty()) return missing();
+  return sum_paths(tree, {mount.source}, {.owner = true, .sums = nullptr}, cancel);
+}
+
+Status apply(const std::vector<RunMount>& mounts, const Workshop& shop, const std::vector<solver::OutputPtr>& inputs,
+             progress::VertexId vertex, sandbox::Spec& spec, CacheMounts& caches, const Cancel& cancel) {
+  for (const auto& mount : mounts) {
+    switch (mount.type) {
+      case Type::kBind:
+        TRY(apply_tree(mount, shop, inputs, vertex, spec, cancel));
+        break;
+      case Type::kTmpfs:
+        spec.tmpfs.push_back({.target = mount.target, .size = mount.size});
+        break;
+      case Type::kSecret:
+        apply_secret(mount, spec);
+        break;
+      case Type::kCache:
+        TRY(caches.add(*mount.cache, mount.input ? static_cast<const Stack*>(inputs[*mount.input].get()) : nullptr,
+                       vertex, spec, cancel));
+        break;
+      case Type::kSsh:
+        return fail(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version");
+    }
+  }
+  return {};
+}
+
+}  // namespace slipway::build

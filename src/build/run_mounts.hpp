@@ -1,0 +1,48 @@
+// RUN --mount: what a step sees besides its root file system, planned (which vertices it reads) and made (what the
+// sandbox mounts).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "build/cache_mounts.hpp"
+#include "build/stack.hpp"
+#include "dockerfile/mount.hpp"
+#include "sandbox/sandbox.hpp"
+
+namespace slipway::build {
+
+class Definition;
+
+/// One mount of a step, its target and source cleaned.
+struct RunMount {
+  dockerfile::Mount::Type type = dockerfile::Mount::Type::kBind;
+  std::string target;                ///< absolute
+  std::string source;                ///< bind: path inside the tree, without leading slash; empty: all of it
+  std::optional<std::size_t> input;  ///< bind: which input of the vertex holds the tree
+  bool by_content = false;           ///< bind: the key holds the digest of `source`, not of the whole stage
+  bool read_only = true;
+  std::int64_t size = 0;             ///< tmpfs
+  std::optional<CacheMount> cache;   ///< its `input`, if any, holds what a new cache begins with
+  std::string id;                    ///< secret
+  std::string env;                   ///< secret: the variable that gets the value
+  bool file = true;                  ///< secret: `target` gets the value
+  std::optional<std::string> value;  ///< secret: never in a key, record or log; nothing when it was not given
+  std::uint32_t mode = 0, uid = 0, gid = 0;
+};
+
+/// Adds what of `mount` decides the result of the step. Of a secret that is where it appears, never what it is.
+void describe(const RunMount& mount, Definition& definition);
+
+/// The digest of what a bind mount shows of `output`. kNotFound when the source is missing.
+[[nodiscard]] Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, const solver::Output& output,
+                                             progress::VertexId vertex, const Cancel& cancel);
+
+/// Puts the mounts into `spec`, trees from `inputs`. Caches are in use until `caches` is asked to keep them or dies.
+[[nodiscard]] Status apply(const std::vector<RunMount>& mounts, const Workshop& shop,
+                           const std::vector<solver::OutputPtr>& inputs, progress::VertexId vertex, sandbox::Spec& spec,
+                           CacheMounts& caches, const Cancel& cancel);
+
+}  // namespace slipway::build
