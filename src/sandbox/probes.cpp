@@ -91,7 +91,8 @@ Probe pids_limit() {
 }
 
 Probe job_filter() {
-  for (const auto line : split(text_of("/proc/self/status"), '\n'))
+  const std::string status = text_of("/proc/self/status");
+  for (const auto line : split(status, '\n'))
     if (line.starts_with("Seccomp:")) {
       const bool filtered = trim(line.substr(8)) == "2";
       return {"seccomp profile of this job",
