@@ -405,6 +405,8 @@ Status Destination::copy_entry(const layer::MergedDir& from, const std::string& 
   const struct stat& info = found.info;
   if (S_ISSOCK(info.st_mode)) return {};
   if (TRY(link_again(info, into, name))) return {};
+  if (S_ISCHR(info.st_mode) && info.st_rdev == 0)  // on disk it would be a whiteout and hide what is below
+    return fail(Code::kInvalidArgument, "cannot copy the character device 0:0 {}", quoted("/" + from_name));
   if (S_ISREG(info.st_mode)) {
     TRY(copy_file(from, from_name, found, into, name, options, cancel));
     note_link(info, into, name);

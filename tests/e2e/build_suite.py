@@ -191,6 +191,13 @@ RUN ls /proc/self/fd | wc -l >/descriptors && env | sort >/environment && id -u 
         (source / "Dockerfile").symlink_to("sub/Real")
         self.slipway.build(source)
 
+    def test_a_device_that_means_a_whiteout_is_refused(self):
+        source = self.context("FROM base\nCOPY d /data/\n", {"d/x": "x\n"})
+        os.mknod(source / "d/old", 0o020600, os.makedev(0, 0))
+        done = self.slipway.build(source, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("character device 0:0", done.err)
+
     def test_local_output_has_no_devices_and_no_set_uid_programs(self):
         source = self.context("FROM base\nRUN cp /bin/busybox /su && chmod 4755 /su\n")
         out = self.folder / "out"
