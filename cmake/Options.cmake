@@ -4,7 +4,9 @@ target_compile_options(slipway_options INTERFACE
   -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wnull-dereference
   -fno-omit-frame-pointer -fstack-protector-strong)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(slipway_options INTERFACE -Wno-gnu-statement-expression -Wno-missing-field-initializers)
+  # libstdc++ 12's stable_sort uses what C++17 deprecated.
+  target_compile_options(slipway_options INTERFACE -Wno-gnu-statement-expression -Wno-missing-field-initializers
+    -Wno-deprecated-declarations)
 else()
   # g++ 12 takes the unused half of std::expected in TRY for uninitialized when it inlines (-O2).
   target_compile_options(slipway_options INTERFACE -Wshadow=local -Wno-missing-field-initializers -Wno-null-dereference

@@ -104,8 +104,8 @@ class Plan {
   }
 
   Status check(const oci::Manifest& manifest) {
-    TRY(store_.open_blob(manifest.config().digest));
-    for (const auto& layer : manifest.layers()) TRY(store_.open_blob(layer.digest));
+    (void)TRY(store_.open_blob(manifest.config().digest));
+    for (const auto& layer : manifest.layers()) (void)TRY(store_.open_blob(layer.digest));
     return {};
   }
 

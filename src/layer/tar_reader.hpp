@@ -87,7 +87,6 @@ class TarReader {
   Extended global_;
   Extended local_;
   std::optional<std::string> long_name_, long_link_;
-  bool extended_pending_ = false;
 
   std::int64_t stored_left_ = 0;  ///< bytes of the member's data not yet taken
   std::int64_t padding_ = 0;
