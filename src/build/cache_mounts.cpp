@@ -81,10 +81,13 @@ oci::Digest cache_key(std::string_view scope, std::string_view name_space, std::
   return hash.finish();
 }
 
+Status CacheMounts::lock(const std::set<oci::Digest>& keys, const Cancel& cancel) {
+  for (const auto& key : keys) locks_.push_back(TRY(shop_.store.lock_key(key, cancel)));
+  return {};
+}
+
 Status CacheMounts::add(const CacheMount& mount, const Stack* initial, progress::VertexId vertex, sandbox::Spec& spec,
                         const Cancel& cancel) {
-  if (mount.sharing == dockerfile::Mount::Sharing::kLocked)
-    locks_.push_back(TRY(shop_.store.lock_key(mount.key, cancel)));
   auto layers = TRY(shop_.store.acquire_cache(shop_.lease, mount.key));
   if (layers.empty()) layers = {TRY(begin(mount, initial, vertex, cancel))};
   sandbox::TreeMount tree;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,10 @@ struct CacheMount {
 class CacheMounts {
  public:
   explicit CacheMounts(const Workshop& shop) : shop_(shop) {}
-  /// Adds the mount to `spec`. A cache that holds nothing yet begins with `source` of `initial`, if there is one. A
-  /// locked one waits for its turn, also across processes.
+  /// Waits until nobody else, in any process, has one of these. All of a step at once and in one order for everybody:
+  /// steps that lock the same two can not wait for each other.
+  [[nodiscard]] Status lock(const std::set<oci::Digest>& keys, const Cancel& cancel);
+  /// Adds the mount to `spec`. A cache that holds nothing yet begins with `source` of `initial`, if there is one.
   [[nodiscard]] Status add(const CacheMount& mount, const Stack* initial, progress::VertexId vertex,
                            sandbox::Spec& spec, const Cancel& cancel);
   /// After success: what was written becomes part of the caches. Where several steps wrote at once, the last one's

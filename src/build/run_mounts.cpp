@@ -1,5 +1,7 @@
 #include "build/run_mounts.hpp"
 
+#include <set>
+
 #include "base/text.hpp"
 #include "build/layer_op.hpp"
 #include "build/tree.hpp"
@@ -67,6 +69,10 @@ Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, cons
 
 Status apply(const std::vector<RunMount>& mounts, const Workshop& shop, const std::vector<solver::OutputPtr>& inputs,
              progress::VertexId vertex, sandbox::Spec& spec, CacheMounts& caches, const Cancel& cancel) {
+  std::set<oci::Digest> locked;
+  for (const auto& mount : mounts)
+    if (mount.cache && mount.cache->sharing == dockerfile::Mount::Sharing::kLocked) locked.insert(mount.cache->key);
+  TRY(caches.lock(locked, cancel));
   for (const auto& mount : mounts) {
     switch (mount.type) {
       case Type::kBind:
@@ -83,7 +89,7 @@ Status apply(const std::vector<RunMount>& mounts, const Workshop& shop, const st
                        vertex, spec, cancel));
         break;
       case Type::kSsh:
-        return fail(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version");
+        return fail(Code::kInternal, "an ssh mount was planned");
     }
   }
   return {};

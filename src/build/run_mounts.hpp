@@ -22,7 +22,6 @@ struct RunMount {
   std::string target;                ///< absolute
   std::string source;                ///< bind: path inside the tree, without leading slash; empty: all of it
   std::optional<std::size_t> input;  ///< bind: which input of the vertex holds the tree
-  bool by_content = false;           ///< bind: the key holds the digest of `source`, not of the whole stage
   bool read_only = true;
   std::int64_t size = 0;             ///< tmpfs
   std::optional<CacheMount> cache;   ///< its `input`, if any, holds what a new cache begins with

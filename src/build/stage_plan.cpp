@@ -285,7 +285,8 @@ class Planner {
     for (const auto& text : run.mounts) {
       const df::Mount mount = TRY(df::parse_mount(text, escape(), lookup()));
       if (mount.type == df::Mount::Type::kSsh)
-        return fail(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version");
+        return std::unexpected(Error(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version")
+                                   .with_hint("give the key or a token with --mount=type=secret and --secret"));
       if (mount.type == df::Mount::Type::kSecret) {
         TRY(add_secret(mount, spec));
         continue;
@@ -298,7 +299,6 @@ class Planner {
       if (mount.type == df::Mount::Type::kBind) {
         planned.source = clean_rooted(mount.source);
         planned.input = inputs.size();
-        planned.by_content = !mount.from.empty();
         inputs.push_back(TRY(mount_input(mount, run.source)));
       }
       spec.mounts.push_back(std::move(planned));

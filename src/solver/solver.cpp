@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "base/pool.hpp"
 #include "base/queue.hpp"
@@ -298,11 +299,20 @@ class Solve {
 
   // A hit is one of all that led to it as well, though nothing of that is loaded: people count cached steps.
   void announce_hit(std::size_t v) {
-    for (const Input& input : vertex(v).inputs) {
-      const Node& node = nodes_[input.vertex];
-      if (node.announced || node.missed || node.desire == Desire::kOutput) continue;
-      announce_hit(input.vertex);
-      observer_.cached(input.vertex);
+    std::set<std::size_t> led;  // inputs have lower indices than what they lead to
+    std::vector<std::size_t> pending{v};
+    while (!pending.empty()) {
+      const std::size_t at = pending.back();
+      pending.pop_back();
+      for (const Input& input : vertex(at).inputs) {
+        const Node& node = nodes_[input.vertex];
+        if (node.announced || node.missed || node.desire == Desire::kOutput) continue;
+        if (led.insert(input.vertex).second) pending.push_back(input.vertex);
+      }
+    }
+    for (const std::size_t hit : led) {
+      announce(hit);
+      observer_.cached(hit);
     }
     announce(v);
   }

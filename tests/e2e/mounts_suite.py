@@ -61,6 +61,32 @@ class MountsTest(Case):
         self.build("FROM base\nRUN --mount=type=cache,target=/c ls /c | wc -l >/n\n")
         self.assertEqual(4, int(self.read("n")))
 
+    def test_locked_caches_in_two_orders_and_twice_in_one_step(self):
+        mount = "--mount=type=cache,sharing=locked,id={},target=/{}"
+        orders = [" ".join(mount.format(name, name) for name in names) for names in ("ab", "ba")]
+        running = []
+        for number in range(4):
+            source = self.context(f"FROM base\nRUN {orders[number % 2]} {mount.format('a', 'again')} touch /a/{number}\n",
+                                  name=f"context{number}")
+            running.append(self.slipway.start("build", "--progress", "plain", source))
+        for process in running:
+            output, _ = process.communicate(timeout=120)
+            self.assertEqual(0, process.returncode, output)
+        self.build("FROM base\nRUN --mount=type=cache,id=a,target=/a ls /a | wc -l >/n\n")
+        self.assertEqual(4, int(self.read("n")))
+        df = self.slipway("df", "--format", "{{.Type}} {{.TotalCount}}").out
+        self.assertRegex(df, r"Build Cache [1-9]")
+
+    def test_ssh_mounts_are_refused_with_a_way_out(self):
+        done = self.build("FROM base\nRUN --mount=type=ssh true\n", check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("RUN --mount=type=ssh is not in this version", done.err)
+        self.assertIn("--secret", done.err)
+
+    def test_gc_tells_when_the_cap_can_not_be_kept(self):
+        self.assertEqual(1, self.slipway("gc", "--max-size", "1kB", check=False).returncode)
+        self.assertEqual(0, self.slipway("gc", "--max-size", "1GB").returncode)
+
     def test_a_secret_is_seen_by_the_step_and_by_nobody_else(self):
         secret = self.folder / "token"
         secret.write_text("hush-7461\n")
