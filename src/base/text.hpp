@@ -1,6 +1,7 @@
 // Text: splitting, quoting, and making foreign bytes safe to show.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,7 +21,10 @@ namespace slipway {
 /// Go's strconv.Quote (%q), which Dockerfile history texts are made with.
 [[nodiscard]] std::string go_quoted(std::string_view text);
 
+/// The parts are views into `text`: a temporary string would leave them dangling, so that does not compile.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+template <std::same_as<std::string> Temporary>
+std::vector<std::string_view> split(Temporary&& text, char separator) = delete;
 [[nodiscard]] std::string_view trim(std::string_view text);  ///< blanks, tabs, CR, LF, VT, FF on both ends
 [[nodiscard]] std::string lower(std::string_view text);      ///< ASCII only
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);

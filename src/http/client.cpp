@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <system_error>
 
 #include "base/synced.hpp"
 #include "base/text.hpp"
@@ -132,6 +133,7 @@ class Transfer {
   void set_tls();
   std::optional<CURLcode> finished();
   Outcome conclude(CURLcode code);
+  std::optional<std::string> connect_detail() const;
   Failure failure(Trouble trouble, std::string_view detail) const;
   void active() { last_activity_ = monotonic_ms(); }
   bool stop(Status status);
@@ -357,6 +359,14 @@ Outcome Transfer::conclude(CURLcode code) {
   return std::unexpected(failure(trouble_of(code, encrypted, detail), detail));
 }
 
+/// The system's own words for a connection that failed ("Connection refused"); curl's repeat host and port.
+std::optional<std::string> Transfer::connect_detail() const {
+  long number = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_OS_ERRNO, &number);
+  if (number == 0) return std::nullopt;
+  return std::system_category().message(static_cast<int>(number));
+}
+
 Failure Transfer::failure(Trouble trouble, std::string_view detail) const {
   const std::string where = printable(request_.url.origin());
   const std::string why = printable(detail, 512);
@@ -366,6 +376,8 @@ Failure Transfer::failure(Trouble trouble, std::string_view detail) const {
       what = fmt::format("cannot find the host {}", printable(request_.url.host()));
       break;
     case Trouble::kConnect:
+      what = fmt::format("cannot connect to {}: {}", printable(request_.url.authority()), connect_detail().value_or(why));
+      break;
     case Trouble::kNotTls:
     case Trouble::kTlsRefused:
       what = fmt::format("cannot connect to {}: {}", where, why);

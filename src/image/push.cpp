@@ -115,14 +115,14 @@ class Push {
     };
     const auto neighbour = TRY(neighbour_with(images_.store, reference_, blob.digest));
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
-    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while pushing {} to {}",
-                blob.digest.text(), reference_.familiar()));
+    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}",
+                blob.digest.text()));
     return remember_origin(images_.store, reference_, blob.digest);
   }
 
   Status put(const Document& document, const std::string& tag_or_digest) {
     return context(repository_.put_manifest(document.bytes, document.media_type, tag_or_digest, cancel_),
-                   "while pushing {}", reference_.familiar());
+                   "while uploading the manifest");
   }
 
   const Images& images_;

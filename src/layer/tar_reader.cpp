@@ -236,6 +236,18 @@ Status TarReader::read_records(std::string_view header, Extended& into, bool glo
   });
 }
 
+/// What is no tar at all is told as that, not as a broken one.
+Result<std::optional<std::string_view>> TarReader::first_block() {
+  const auto no_tar = [](Code code) {
+    return std::unexpected(
+        Error(code, "this is no tar archive").with_hint("a tar is expected, plain or compressed by gzip or zstd"));
+  };
+  auto header = block();
+  if (!header && stream_ended_) return no_tar(Code::kDataLoss);
+  if (header && *header && !is_zero(**header) && !verify_checksum(**header)) return no_tar(Code::kInvalidArgument);
+  return header;
+}
+
 Result<bool> TarReader::next(Entry& entry) {
   if (archive_ended_) return false;
   TRY(finish_member());
@@ -243,7 +255,8 @@ Result<bool> TarReader::next(Entry& entry) {
   long_name_.reset();
   long_link_.reset();
   for (bool pending = false;; pending = true) {
-    const auto header = TRY(block());
+    const auto header = TRY(begun_ ? block() : first_block());
+    begun_ = true;
     if (!header && pending) return fail(Code::kDataLoss, "the tar stream ends behind an extended header");
     if (!header || TRY(at_end(*header))) {
       archive_ended_ = true;

@@ -62,6 +62,7 @@ class TarReader {
 
   [[nodiscard]] Result<bool> fill();
   [[nodiscard]] Result<std::optional<std::string_view>> block();
+  [[nodiscard]] Result<std::optional<std::string_view>> first_block();
   [[nodiscard]] Result<std::string_view> whole_block();
   [[nodiscard]] Result<std::string> special(std::string_view header);
   [[nodiscard]] Status skip(std::int64_t bytes);
@@ -81,6 +82,7 @@ class TarReader {
   Limits limits_;
   std::string_view window_;
   std::array<char, kBlock> carry_{};  ///< a block that two chunks share
+  bool begun_ = false;
   bool stream_ended_ = false;
   bool archive_ended_ = false;
 

@@ -108,6 +108,8 @@ Setback setback_of_failure(const http::Failure& failure, std::string_view what) 
   Error error = failure.error;
   if (failure.trouble == http::Trouble::kCertificate)
     error.with_hint("put the CA's certificate into /etc/docker/certs.d/HOST[:PORT]/ca.crt or name it in SSL_CERT_FILE");
+  if (failure.trouble == http::Trouble::kConnect)
+    error.with_hint("nothing answers there: is the registry running, and are name and port right?");
   error.add_context(fmt::format("while asking for {}", what));
   return {std::move(error), retries_of(failure.trouble), {}};
 }

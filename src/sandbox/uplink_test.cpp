@@ -163,7 +163,10 @@ TEST_F(UplinkTest, StepsAtTheSameTimeHaveNamespacesOfTheirOwn) {
         specs[i].network = NetworkMode::kDefault;
         specs[i].directories = {{.directory = shared, .target = "/shared", .read_only = false}};
         specs[i].argv = {"sh", "-c", std::string("readlink /proc/self/ns/net; ") + meets[i]};
-        threads.emplace_back([&, i] { names[i] = split(run(specs[i]).out, '\n')[0]; });
+        threads.emplace_back([&, i] {
+          const std::string out = run(specs[i]).out;
+          names[i] = split(out, '\n')[0];
+        });
       }
     }
     EXPECT_THAT(names[0], HasSubstr("net:["));
