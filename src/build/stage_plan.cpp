@@ -4,12 +4,12 @@
 
 #include "base/text.hpp"
 #include "build/remote_source.hpp"
+#include "build/run_plan.hpp"
 #include "dockerfile/expand_instruction.hpp"
 #include "dockerfile/go_match.hpp"
 #include "dockerfile/history.hpp"
 #include "dockerfile/port.hpp"
 #include "dockerfile/signal.hpp"
-#include "sys/file.hpp"
 
 namespace slipway::build {
 namespace {
@@ -102,44 +102,9 @@ class Planner {
   }
 
   Status operator()(const df::Run& run) {
-    if (!run.devices.empty()) return fail(Code::kUnimplemented, "RUN --device is not in this version");
-    if (run.security != "sandbox")
-      return fail(Code::kPermissionDenied, "RUN --security={} needs an entitlement that this builder does not grant",
-                  run.security);
-    ExecSpec spec;
-    std::vector<solver::Input> inputs{{state_.vertex}};
-    TRY(add_mounts(run, spec, inputs));
-    const df::RunScript script = df::script_of(run);
-    if (run.command.shell_form) {
-      spec.argv = shell();
-      spec.argv.push_back(script.text);
-    } else {
-      spec.argv = run.command.args;
-    }
-    if (script.file) {
-      spec.argv = {script.text};
-      spec.files.push_back({.content = script.file->content, .target = script.text, .mode = 0755});
-    }
-    spec.environment = state_.environment.texts();
-    // A proxy that was given as a build argument needs no ARG; it goes before the builder's own.
-    for (const auto& [name, value] : tools_.request.build_args)
-      if (is_proxy_arg(name)) spec.hidden_environment.emplace_back(name, value);
-    for (const auto& [name, value] : tools_.request.proxies) spec.hidden_environment.emplace_back(name, value);
-    TRY(pass_ca(spec));
-    spec.working_directory = state_.config.working_dir.empty() ? "/" : state_.config.working_dir;
-    spec.user = state_.config.user;
-    spec.network = TRY(network_of(run));
-    spec.extra_hosts = tools_.request.extra_hosts;
-    spec.ulimits = tools_.request.ulimits;
-    spec.shm_bytes = tools_.request.shm_bytes;
-    std::vector<std::string> history_argv = spec.argv;
-    if (script.file) {
-      history_argv = shell();
-      history_argv.push_back(script.text);
-    }
-    const std::string history = df::history::run(arg_texts(), history_argv);
-    step(run.source, history, std::move(inputs),
-         [&](Place place) { return exec_op(tools_.context, std::move(place), std::move(spec)); });
+    PlannedRun planned = TRY(plan_run(run, index_, state_, tools_));
+    step(run.source, df::history::run(arg_texts(), planned.history_argv), std::move(planned.inputs),
+         [&](Place place) { return exec_op(tools_.context, std::move(place), std::move(planned.spec)); });
     return {};
   }
 
@@ -161,7 +126,7 @@ class Planner {
   Status operator()(const df::Workdir& workdir) {
     const df::Workdir expanded = TRY(df::expanded(workdir, escape(), lookup()));
     const std::string path =
-        "/" + clean_rooted(expanded.path.starts_with('/') ? expanded.path : cwd() + "/" + expanded.path);
+        "/" + clean_rooted(expanded.path.starts_with('/') ? expanded.path : state_.directory() + "/" + expanded.path);
     state_.config.working_dir = path;
     if (path == "/") {
       note(df::history::workdir(path), false);
@@ -237,15 +202,10 @@ class Planner {
   df::Lookup lookup() const {
     return [this](std::string_view name) { return state_.environment.find(name); };
   }
-  std::string cwd() const { return state_.config.working_dir.empty() ? "/" : state_.config.working_dir; }
-  std::vector<std::string> shell() const {
-    return state_.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : state_.config.shell;
-  }
-
   /// A COPY destination as an absolute path; what made it a directory ("/" or "." at its end) stays visible as a
   /// trailing slash.
   std::string absolute(const std::string& destination) const {
-    const std::string whole = destination.starts_with('/') ? destination : cwd() + "/" + destination;
+    const std::string whole = destination.starts_with('/') ? destination : state_.directory() + "/" + destination;
     const bool directory =
         destination.empty() || destination.ends_with('/') || destination == "." || destination.ends_with("/.");
     const std::string cleaned = "/" + clean_rooted(whole);
@@ -254,7 +214,7 @@ class Planner {
 
   std::vector<std::string> argv_of(const df::CommandLine& command) const {
     if (!command.shell_form) return command.args;
-    auto argv = shell();
+    auto argv = state_.shell();
     argv.push_back(command.text);
     return argv;
   }
@@ -265,115 +225,6 @@ class Planner {
     for (const auto& item : state_.args)
       texts.set(item.name, state_.environment.find(item.name).value_or(item.value.value_or("")));
     return texts.texts();
-  }
-
-  Result<sandbox::NetworkMode> network_of(const df::Run& run) const {
-    if (run.network == "none") return sandbox::NetworkMode::kNone;
-    if (run.network == "host" && tools_.request.network != sandbox::NetworkMode::kHost)
-      return std::unexpected(
-          Error(Code::kPermissionDenied, "RUN --network=host shares the host's network, which this build may not")
-              .with_hint("build with --network host to allow it"));
-    return tools_.request.network;
-  }
-
-  std::string absolute_target(const std::string& target) const {
-    return "/" + clean_rooted(target.starts_with('/') ? target : cwd() + "/" + target);
-  }
-
-  /// Adds the inputs that mounts read from to those of the step.
-  Status add_mounts(const df::Run& run, ExecSpec& spec, std::vector<solver::Input>& inputs) {
-    for (const auto& text : run.mounts) {
-      const df::Mount mount = TRY(df::parse_mount(text, escape(), lookup()));
-      if (mount.type == df::Mount::Type::kSsh)
-        return std::unexpected(Error(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version")
-                                   .with_hint("give the key or a token with --mount=type=secret and --secret"));
-      if (mount.type == df::Mount::Type::kSecret) {
-        TRY(add_secret(mount, spec));
-        continue;
-      }
-      RunMount planned{.type = mount.type, .target = absolute_target(mount.target)};
-      if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
-      planned.size = mount.size;
-      planned.read_only = mount.read_only;
-      if (mount.type == df::Mount::Type::kCache) TRY(add_cache(mount, run.source, planned, inputs));
-      if (mount.type == df::Mount::Type::kBind) {
-        planned.source = clean_rooted(mount.source);
-        planned.input = inputs.size();
-        inputs.push_back(TRY(mount_input(mount, run.source)));
-      }
-      spec.mounts.push_back(std::move(planned));
-    }
-    return {};
-  }
-
-  Status add_cache(const df::Mount& mount, const df::Source& source, RunMount& planned,
-                   std::vector<solver::Input>& inputs) {
-    std::string name_space;
-    for (const auto& [name, value] : tools_.request.build_args)
-      if (name == "BUILDKIT_CACHE_MOUNT_NS") name_space = value;
-    // Without an id it is the target that names the cache.
-    planned.cache = CacheMount{
-        .key = cache_key(tools_.context.shop.scope, name_space, mount.id.empty() ? planned.target : mount.id),
-        .sharing = mount.sharing,
-        .target = planned.target,
-        .source = clean_rooted(mount.source),
-        .read_only = mount.read_only,
-        .mode = mount.mode.value_or(0755),
-        .uid = mount.uid.value_or(0),
-        .gid = mount.gid.value_or(0)};
-    if (mount.from.empty()) return {};
-    planned.input = inputs.size();
-    inputs.push_back({TRY(tools_.source_stage(mount.from, index_, source)), false});
-    return {};
-  }
-
-  Result<solver::Input> mount_input(const df::Mount& mount, const df::Source& source) {
-    if (!mount.from.empty()) return solver::Input{TRY(tools_.source_stage(mount.from, index_, source)), true};
-    // What the context shows there, behind its ignore file and owned by root: a copy of it upon nothing.
-    CopySpec copy;
-    copy.sources = {clean_rooted(mount.source)};
-    copy.target = "/" + copy.sources[0];
-    if (copy.sources[0].empty()) copy.sources[0] = ".";
-    copy.context = TRY(tools_.open_context());
-    const std::size_t nothing = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
-    Place place{tools_.ids.next(), "", &tools_.file, &source};
-    auto op = copy_op(tools_.context, place, std::move(copy));
-    return solver::Input{
-        add_vertex(tools_.plan, std::move(place), std::move(op), {{nothing}}, tools_.request.no_cache)};
-  }
-
-  Status add_secret(const df::Mount& mount, ExecSpec& spec) const {
-    RunMount planned{.type = mount.type};
-    planned.id = !mount.id.empty() ? mount.id : mount.source;
-    if (planned.id.empty()) planned.id = mount.target.substr(mount.target.rfind('/') + 1);
-    planned.env = mount.env.value_or("");
-    planned.file = planned.env.empty() || !mount.target.empty();
-    planned.target = mount.target.empty() ? "/run/secrets/" + planned.id : absolute_target(mount.target);
-    if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
-    planned.mode = mount.mode.value_or(0400);
-    planned.uid = mount.uid.value_or(0);
-    planned.gid = mount.gid.value_or(0);
-    for (const auto& secret : tools_.request.secrets)
-      if (secret.id == planned.id) planned.value = secret.value;
-    if (!planned.value && mount.required)
-      return std::unexpected(Error(Code::kNotFound, fmt::format("secret {}: not found", printable(planned.id)))
-                                 .with_hint(fmt::format("give it with --secret id={},src=FILE", planned.id)));
-    spec.mounts.push_back(std::move(planned));
-    return {};
-  }
-
-  /// The corporate CA: a step behind the same proxy needs it as much as we do. Not part of any key, nothing of it in
-  /// the layer.
-  Status pass_ca(ExecSpec& spec) const {
-    if (tools_.request.ca_bundle.empty()) return {};
-    constexpr std::string_view kTarget = "/run/slipway/ca.crt";
-    spec.hidden_files.push_back({.content = TRY(sys::read_file(tools_.request.ca_bundle, 16 << 20)),
-                                 .target = std::string(kTarget),
-                                 .mode = 0444});
-    for (const auto* name :
-         {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"})
-      spec.hidden_environment.emplace_back(name, kTarget);
-    return {};
   }
 
   /// The vertex that brings what ADD takes from elsewhere, each source in a directory of its own, files of the context
@@ -463,6 +314,12 @@ class Planner {
 };
 
 }  // namespace
+
+std::string StageState::directory() const { return config.working_dir.empty() ? "/" : config.working_dir; }
+
+std::vector<std::string> StageState::shell() const {
+  return config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : config.shell;
+}
 
 std::string StepNames::take(std::string_view text) { return fmt::format("[{}{}/{}] {}", stage, next++, total, text); }
 

@@ -20,6 +20,8 @@ struct StageState {
   std::string author;
   std::vector<PlannedHistory> history;
   bool cmd_set = false;
+  [[nodiscard]] std::string directory() const;           ///< the WORKDIR in force, "/" without one
+  [[nodiscard]] std::vector<std::string> shell() const;  ///< the SHELL in force
 };
 
 /// What the planner of stages lends to one stage.
