@@ -17,7 +17,10 @@ namespace {
 
 namespace df = dockerfile;
 
-constexpr std::string_view kScratchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Memory that the settings of all stages may take: a stage inherits those of the one it is built FROM, so they can
+/// grow with the square of the file.
+constexpr std::size_t kSettingsLimit = 256 << 20;
+constexpr std::string_view kScratchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The stages, contexts and images that an instruction reads besides its own stage.
 std::vector<std::string> sources_of(const df::Instruction& instruction) {
@@ -27,6 +30,22 @@ std::vector<std::string> sources_of(const df::Instruction& instruction) {
     for (const auto& mount : run->mounts) names.push_back(df::mount_source_of(mount));
   std::erase(names, "");
   return names;
+}
+
+/// About what a stage's settings take: apart from their own bytes a constant for each.
+std::size_t settings_bytes(const StageState& state) {
+  constexpr std::size_t kEach = 128;
+  std::size_t bytes = state.environment.bytes() + state.image_environment.bytes();
+  std::size_t count = state.environment.entries().size() + state.image_environment.entries().size();
+  const auto add = [&](std::string_view text) {
+    bytes += text.size();
+    ++count;
+  };
+  for (const auto& arg : state.args) add(arg.name + arg.value.value_or(""));
+  for (const auto& [name, value] : state.config.labels) add(name + value);
+  for (const auto* texts : {&state.config.exposed_ports, &state.config.volumes, &state.config.on_build})
+    for (const auto& text : *texts) add(text);
+  return bytes + count * kEach;
 }
 
 class Frontend {
@@ -46,8 +65,9 @@ class Frontend {
     for (const auto& [name, value] : request_.labels) state.config.labels[name] = value;
     plan_.target = state.vertex;
     plan_.config = std::move(state.config);
+    plan_.config.env = state.image_environment.texts();
     plan_.author = std::move(state.author);
-    plan_.history = std::move(state.history);
+    plan_.history = history_of(target);
     plan_.platform = request_.platform;
     return std::move(plan_);
   }
@@ -136,6 +156,34 @@ class Frontend {
     return Meaning{nullptr, stage};
   }
 
+  /// A stage's history begins with that of the stage it is built FROM; in a chain of stages nobody copies it.
+  std::vector<PlannedHistory> history_of(std::size_t stage) const {
+    std::vector<const std::vector<PlannedHistory>*> parts;
+    for (std::optional<std::size_t> at = stage; at;) {
+      parts.push_back(&histories_.at(*at));
+      const auto base = bases_.find(*at);
+      at = base == bases_.end() ? std::nullopt : std::optional(base->second);
+    }
+    std::vector<PlannedHistory> out;
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part)
+      out.insert(out.end(), (*part)->begin(), (*part)->end());
+    return out;
+  }
+
+  /// Keeps a planned stage for those that are built FROM it.
+  Status keep(std::size_t index, StageState state, std::optional<std::size_t> base) {
+    kept_bytes_ += settings_bytes(state);
+    if (kept_bytes_ > kSettingsLimit)
+      return std::unexpected(df::at(
+          file_, file_.stages[index].from.source,
+          Error(Code::kOutOfRange, fmt::format("the variables, labels and ports of all stages take more than {} MiB",
+                                               kSettingsLimit >> 20))));
+    histories_.insert_or_assign(index, std::exchange(state.history, {}));
+    if (base) bases_.insert_or_assign(index, *base);
+    states_.insert_or_assign(index, std::move(state));
+    return {};
+  }
+
   static bool is_number(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
   }
@@ -165,13 +213,13 @@ class Frontend {
     StepNames names{stage_label(index), 0, 1};
     if (const NamedContext* instead = replacement(index)) {
       const Meaning means = TRY(meaning(instead->name, index, stage.from.source));
-      states_.insert_or_assign(index, means.stage ? states_.at(*means.stage)
-                                                  : TRY(state_of_context(*means.context, names, stage.from.source)));
-      return {};
+      if (means.stage) return keep(index, states_.at(*means.stage), means.stage);
+      return keep(index, TRY(state_of_context(*means.context, names, stage.from.source)), std::nullopt);
     }
     const df::From from = TRY(from_of(index));
     for (const auto& instruction : stage.instructions) names.total += makes_step(instruction) ? 1 : 0;
     StageState state;
+    std::optional<std::size_t> built_from;
     const Meaning base = TRY(meaning(from.image, index, stage.from.source));
     if (from.image == "scratch") {
       state = scratch_state();
@@ -180,12 +228,13 @@ class Frontend {
     } else if (base.stage && !is_number(from.image)) {
       state = states_.at(*base.stage);
       state.cmd_set = false;
+      built_from = base.stage;
     } else {
       auto resolved = resolve(from.image, stage.from.source);
       if (!resolved) return std::unexpected(std::move(resolved).error());
       state = TRY(state_of(*resolved, names, stage.from.source));
     }
-    state.environment = Environment(merge_environment(state));
+    if (state.environment.entries().empty()) state.environment = state.image_environment;
     StageTools tools{file_,
                      request_,
                      context_,
@@ -199,13 +248,7 @@ class Frontend {
                      [this](const std::string& name) { return source_folder(name); }};
     TRY(run_triggers(from.image, index, state, names, tools));
     for (const auto& instruction : stage.instructions) TRY(plan_instruction(instruction, index, state, names, tools));
-    states_.insert_or_assign(index, std::move(state));
-    return {};
-  }
-
-  // A stage inherits the ARGs of the one it is built FROM together with its environment; an image has only ENV.
-  static std::vector<std::string> merge_environment(const StageState& state) {
-    return state.environment.entries().empty() ? state.config.env : state.environment.texts();
+    return keep(index, std::move(state), built_from);
   }
 
   Status run_triggers(const std::string& image, std::size_t index, StageState& state, StepNames& names,
@@ -254,8 +297,9 @@ class Frontend {
     state.vertex = image_vertex(image, names.take("FROM " + image->reference.canonical()), source);
     const oci::ImageConfigView& view = image->config.view();
     state.config = view.config;
+    state.image_environment = Environment(std::exchange(state.config.env, {}));
     // So that `ENV PATH=/opt/bin:$PATH` and a shell find the usual places.
-    if (!Environment(state.config.env).find("PATH")) state.config.env.emplace_back(kScratchPath);
+    if (!state.image_environment.find("PATH")) state.image_environment.set("PATH", kScratchPath);
     state.author = view.author;
     std::size_t layers = 0;
     for (const auto& entry : view.history) {
@@ -272,7 +316,7 @@ class Frontend {
   StageState scratch_state() {
     StageState state;
     state.vertex = add_vertex(plan_, {}, scratch_op(context_), {}, false);
-    state.config.env = {std::string(kScratchPath)};
+    state.image_environment.set("PATH", kScratchPath);
     state.config.working_dir = "/";
     return state;
   }
@@ -390,7 +434,10 @@ class Frontend {
   const Cancel& cancel_;
   GlobalVariables globals_;
   std::set<std::size_t> needed_;
-  std::map<std::size_t, StageState> states_;
+  std::map<std::size_t, StageState> states_;  // their history apart, in histories_
+  std::map<std::size_t, std::vector<PlannedHistory>> histories_;
+  std::map<std::size_t, std::size_t> bases_;  // the stage that a stage is built FROM
+  std::size_t kept_bytes_ = 0;
   std::map<std::string, std::shared_ptr<const image::Resolved>> images_;
   std::map<std::string, std::size_t> image_vertices_;
   std::map<std::string, std::size_t> context_vertices_;  // of named contexts, as are these two

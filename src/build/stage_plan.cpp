@@ -45,12 +45,10 @@ class Planner {
 
   Status operator()(const df::Env& env) {
     const df::Env expanded = TRY(df::expanded(env, escape(), lookup()));
-    Environment image(state_.config.env);
     for (const auto& pair : expanded.pairs) {
-      image.set(pair.name, pair.value);
+      state_.image_environment.set(pair.name, pair.value);
       state_.environment.set(pair.name, pair.value);
     }
-    state_.config.env = image.texts();
     note(df::history::env(expanded.pairs), false);
     return {};
   }

@@ -11,14 +11,15 @@
 
 namespace slipway::build {
 
-/// A stage between two instructions; copied to a stage that is built FROM it.
+/// A stage between two instructions; copied, but for its history, to a stage that is built FROM it.
 struct StageState {
   std::size_t vertex = 0;                 ///< its file system
   Environment environment;                ///< what RUN and expansion see: ENV and ARG, later wins
   std::vector<dockerfile::ArgItem> args;  ///< declared so far, in order: RUN's history prefix
-  oci::RunConfig config;
+  Environment image_environment;          ///< the image's own: what ENV set
+  oci::RunConfig config;                  ///< its `env` is empty until the target is known
   std::string author;
-  std::vector<PlannedHistory> history;
+  std::vector<PlannedHistory> history;  ///< what this stage adds to that of the stage it is built FROM
   bool cmd_set = false;
   [[nodiscard]] std::string directory() const;           ///< the WORKDIR in force, "/" without one
   [[nodiscard]] std::vector<std::string> shell() const;  ///< the SHELL in force

@@ -17,18 +17,21 @@ Environment::Environment(const std::vector<std::string>& entries) {
 }
 
 void Environment::set(std::string_view name, std::string_view value) {
-  for (auto& [key, old] : entries_) {
-    if (key != name) continue;
+  bytes_ += value.size();
+  if (const auto place = places_.find(name); place != places_.end()) {
+    std::string& old = entries_[place->second].second;
+    bytes_ -= old.size();
     old = value;
     return;
   }
+  bytes_ += name.size();
+  places_.emplace(name, entries_.size());
   entries_.emplace_back(name, value);
 }
 
 std::optional<std::string> Environment::find(std::string_view name) const {
-  for (const auto& [key, value] : entries_)
-    if (key == name) return value;
-  return std::nullopt;
+  const auto place = places_.find(name);
+  return place == places_.end() ? std::nullopt : std::optional(entries_[place->second].second);
 }
 
 std::vector<std::string> Environment::texts() const {

@@ -24,10 +24,13 @@ class Environment {
   void set(std::string_view name, std::string_view value);
   [[nodiscard]] std::optional<std::string> find(std::string_view name) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }
-  [[nodiscard]] std::vector<std::string> texts() const;  ///< "K=V"
+  [[nodiscard]] std::vector<std::string> texts() const;       ///< "K=V"
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< of all names and values
 
  private:
   std::vector<std::pair<std::string, std::string>> entries_;
+  std::map<std::string, std::size_t, std::less<>> places_;  // of a name in entries_: a file may hold 10,000 ENV lines
+  std::size_t bytes_ = 0;
 };
 
 /// What is set before the first FROM and what the command line gives.
