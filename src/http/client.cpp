@@ -236,6 +236,10 @@ void Transfer::set_tls() {
     set(CURLOPT_SSL_VERIFYHOST, 0L);
     return;
   }
+  if (!request_.tls.verify) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
   if (request_.tls.certificate_file.empty()) return;
   set(CURLOPT_SSLCERT, request_.tls.certificate_file.c_str());
   set(CURLOPT_SSLKEY, request_.tls.key_file.c_str());
@@ -476,14 +480,16 @@ Outcome Client::State::exchange(const Request& request, const Reader& reader, co
     return std::unexpected(Failure{Trouble::kCancelled, std::move(status).error()});
   const auto curl = curl_library();
   if (!curl) return other(curl.error());
-  auto handle = take(**curl, request.tls.extra_roots);
+  // Connections are kept by what they trust: one that was not verified serves nobody else.
+  const std::string trusted = request.tls.verify ? request.tls.extra_roots : "anybody";
+  auto handle = take(**curl, trusted);
   if (!handle) return other(std::move(handle).error());
   Outcome outcome = [&]() -> Outcome {
     Transfer transfer(**handle, options, request, reader, cancel);
     if (auto prepared = transfer.prepare(trust); !prepared) return other(std::move(prepared).error());
     return transfer.run();
   }();
-  give_back(*std::move(handle), request.tls.extra_roots);
+  give_back(*std::move(handle), trusted);
   return outcome;
 }
 

@@ -49,6 +49,7 @@ struct Tls {
   std::string extra_roots;       ///< PEM text, added to the roots of the client
   std::string certificate_file;  ///< PEM; empty: none
   std::string key_file;
+  bool verify = true;  ///< false: whoever answers is believed (a registry that was called insecure)
   friend bool operator==(const Tls&, const Tls&) = default;
 };
 

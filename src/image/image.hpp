@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,12 @@ struct Resolved {
   oci::ImageConfig config;
 };
 
+/// How an image is pushed.
+struct PushOptions {
+  bool by_digest = false;  ///< without a name: the reference tells the repository only
+  registry::Trust trust = registry::Trust::kVerified;
+};
+
 struct Images {
   store::Store& store;
   const store::Lease& lease;
@@ -62,7 +69,7 @@ struct Images {
   /// manifest's descriptor.
   [[nodiscard]] Result<oci::Descriptor> push(const oci::Digest& target, const std::string& media_type,
                                              const oci::Reference& reference, progress::Sink& sink,
-                                             const Cancel& cancel) const;
+                                             const Cancel& cancel, const PushOptions& options = {}) const;
 };
 
 /// save: docker-archive and OCI layout in one tar (manifest.json + index.json + blobs/sha256/…), as docker ≥ 25 writes
@@ -72,9 +79,16 @@ struct SaveItem {
   std::vector<oci::Reference> references;  ///< may be empty
   oci::Digest target;
   std::string media_type;
+  std::map<std::string, std::string> annotations = {};  ///< of its descriptor in index.json
 };
 [[nodiscard]] Status save(store::Store& store, const std::vector<SaveItem>& items, ArchiveKind kind,
                           const layer::Target& target, const Cancel& cancel);
+
+/// The same as an OCI layout in `directory` (a trusted path; made when it is missing). An image that is there already
+/// stays unless one of the new names is its tag; blobs that are there and whole are not written again. Files appear
+/// whole; index.json comes last. kInvalidArgument when the directory holds an index.json that is none.
+[[nodiscard]] Status save_layout(store::Store& store, const std::vector<SaveItem>& items, const std::string& directory,
+                                 const Cancel& cancel);
 
 struct Loaded {
   oci::Digest target;

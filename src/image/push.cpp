@@ -22,13 +22,14 @@ struct Document {
 class Push {
  public:
   Push(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex,
-       const Cancel& cancel)
+       const Cancel& cancel, const PushOptions& options)
       : images_(images),
         reference_(reference),
         sink_(sink),
         vertex_(vertex),
         cancel_(cancel),
-        repository_(images.client.repository(reference)) {}
+        by_digest_(options.by_digest),
+        repository_(images.client.repository(reference, options.trust)) {}
 
   Result<oci::Descriptor> run(oci::Digest target, std::string media_type) {
     if (oci::media_type::is_index(media_type)) TRY(narrow(target, media_type));
@@ -40,7 +41,7 @@ class Push {
     if (reference_.digest() && *reference_.digest() != top.digest)
       return fail(Code::kInvalidArgument, "the image has digest {}, not that of {}", top.digest.text(),
                   reference_.familiar());
-    TRY(put(top, reference_.tag().empty() ? top.digest.text() : reference_.tag()));
+    TRY(put(top, by_digest_ || reference_.tag().empty() ? top.digest.text() : reference_.tag()));
     return oci::Descriptor{.media_type = top.media_type, .digest = top.digest, .size = std::ssize(top.bytes)};
   }
 
@@ -130,6 +131,7 @@ class Push {
   progress::Sink& sink_;
   const progress::VertexId vertex_;
   const Cancel& cancel_;
+  const bool by_digest_;
   const registry::Repository repository_;
   std::vector<oci::Descriptor> blobs_;
   std::vector<Document> documents_;
@@ -138,11 +140,11 @@ class Push {
 }  // namespace
 
 Result<oci::Descriptor> Images::push(const oci::Digest& target, const std::string& media_type,
-                                     const oci::Reference& reference, progress::Sink& sink,
-                                     const Cancel& cancel) const {
+                                     const oci::Reference& reference, progress::Sink& sink, const Cancel& cancel,
+                                     const PushOptions& options) const {
   constexpr progress::VertexId kVertex = 1;
   sink.on(progress::Started{kVertex, "push " + reference.familiar()});
-  auto pushed = Push(*this, reference, sink, kVertex, cancel).run(target, media_type);
+  auto pushed = Push(*this, reference, sink, kVertex, cancel, options).run(target, media_type);
   sink.on(progress::Finished{kVertex, pushed ? "" : pushed.error().message()});
   return pushed;
 }

@@ -135,5 +135,35 @@ TEST(Push, ToADigestThatIsNotTheImages) {
   EXPECT_TRUE(place.images().push(built.digest(), built.media_type, right, place, {}));
 }
 
+TEST(Push, ByDigestLeavesNoName) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  keep(place, built);
+  const auto ref = reference(server.authority() + "/team/app");
+  const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {}, {.by_digest = true});
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  const auto repository = place.client.repository(ref);
+  EXPECT_TRUE(*repository.has_manifest(built.digest(), {}));
+  EXPECT_FALSE(repository.manifest(ref, {})) << "latest was not set";
+}
+
+TEST(Push, AnInsecureRegistryIsBelievedWhenItIsCalledSo) {
+  const auto directory = sys::TempDir::make("/tmp", "slipway-keys-").value();
+  START_OR_SKIP(keys, registry::testing::KeyPair::make(directory.path()));
+  START_OR_SKIP(server, DockerRegistry::start({.tls = &keys}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  keep(place, built);
+  const auto ref = reference(server.authority() + "/team/app:1");
+  const auto push = [&](registry::Trust trust) {
+    return place.images().push(built.digest(), built.media_type, ref, place, {}, {.trust = trust});
+  };
+  EXPECT_FALSE(push(registry::Trust::kVerified)) << "nobody vouches for its certificate";
+  const auto pushed = push(registry::Trust::kAnybody);
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_FALSE(push(registry::Trust::kVerified)) << "a connection that was not verified serves nobody else";
+}
+
 }  // namespace
 }  // namespace slipway::image

@@ -3,6 +3,7 @@
 #include <bzlib.h>
 #include <isa-l/igzip_lib.h>
 #include <lzma.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #include <array>
@@ -346,11 +347,41 @@ class GzipEncoder final : public BlockEncoder {
   std::vector<std::uint8_t> level_ = std::vector<std::uint8_t>(ISAL_DEF_LVL1_DEFAULT);
 };
 
+/// Slower and smaller, for who asks for a level: those of ISA-L are not zlib's.
+class ZlibEncoder final : public BlockEncoder {
+ public:
+  ZlibEncoder(Target target, int level) : BlockEncoder(std::move(target)) {
+    constexpr int kGzipWindow = 15 + 16;  // the largest, in a gzip wrapper without name and time
+    begun_ = deflateInit2(&stream_, level, Z_DEFLATED, kGzipWindow, 9, Z_DEFAULT_STRATEGY);
+  }
+  ZlibEncoder(const ZlibEncoder&) = delete;
+  ZlibEncoder& operator=(const ZlibEncoder&) = delete;
+  ~ZlibEncoder() override { deflateEnd(&stream_); }
+
+ private:
+  Status encode(std::string_view input, bool last) override {
+    if (begun_ != Z_OK) return fail(Code::kResourceExhausted, "no memory for a gzip encoder");
+    stream_.next_in = bytes_of(const_cast<char*>(input.data()));  // the library reads only
+    stream_.avail_in = static_cast<unsigned>(input.size());
+    do {
+      stream_.next_out = bytes_of(output_.data());
+      stream_.avail_out = static_cast<unsigned>(output_.size());
+      if (deflate(&stream_, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR)
+        return fail(Code::kInternal, "gzip compression failed");
+      TRY(put(output_.size() - stream_.avail_out));
+    } while (stream_.avail_out == 0);
+    return {};
+  }
+
+  z_stream stream_{};
+  int begun_ = Z_OK;
+};
+
 class ZstdEncoder final : public BlockEncoder {
  public:
-  explicit ZstdEncoder(Target target) : BlockEncoder(std::move(target)), context_(ZSTD_createCCtx(), &ZSTD_freeCCtx) {
+  ZstdEncoder(Target target, int level) : BlockEncoder(std::move(target)), context_(ZSTD_createCCtx(), &ZSTD_freeCCtx) {
     if (!context_) return;
-    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kZstdLevel);
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
   }
 
@@ -424,12 +455,13 @@ Result<Source> archive_decoder(Source compressed) {
   return layer_decoder(input);
 }
 
-std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target) {
+std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target, std::optional<int> level) {
   switch (compression) {
     case oci::Compression::kGzip:
+      if (level) return std::make_unique<ZlibEncoder>(std::move(target), *level);
       return std::make_unique<GzipEncoder>(std::move(target));
     case oci::Compression::kZstd:
-      return std::make_unique<ZstdEncoder>(std::move(target));
+      return std::make_unique<ZstdEncoder>(std::move(target), level.value_or(kZstdLevel));
     case oci::Compression::kNone:
       break;
   }

@@ -1,8 +1,9 @@
-// Codecs: gzip (ISA-L both ways), zstd and plain, streaming with bounded memory; bzip2 and xz are read too where
-// archives of users come in.
+// Codecs: gzip (ISA-L both ways, zlib where a level is asked for), zstd and plain, streaming with bounded memory; bzip2
+// and xz are read too where archives of users come in.
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "layer/layer.hpp"
 
@@ -28,7 +29,8 @@ class Encoder {
   [[nodiscard]] virtual Status finish() = 0;
 };
 /// gzip by ISA-L level 1 (header without name and time: equal input, equal output on one processor family), or zstd
-/// level 3, or plain.
-[[nodiscard]] std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target);
+/// level 3, or plain. With a `level`: gzip 0 (stored) to 9 by zlib, zstd 1 to 22; plain has none.
+[[nodiscard]] std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target,
+                                               std::optional<int> level = {});
 
 }  // namespace slipway::layer

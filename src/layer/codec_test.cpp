@@ -278,5 +278,33 @@ TEST(Zstd, SkippableFramesAreSkipped) {
   EXPECT_EQ(*decompress(skip + compress(Compression::kZstd, "a") + skip), "a");
 }
 
+std::string compress_at(Compression compression, int level, const std::string& bytes) {
+  std::string out;
+  const auto encode = encoder(compression, append_to(out), level);
+  EXPECT_TRUE(encode->write(bytes));
+  EXPECT_TRUE(encode->finish());
+  return out;
+}
+
+TEST(CodecLevels, EveryOneIsReadBackAndIsTheSameAgain) {
+  const std::string bytes = sample(700'001);
+  for (int level = 0; level <= 9; ++level) {
+    const std::string packed = compress_at(Compression::kGzip, level, bytes);
+    EXPECT_EQ(*decompress(packed), bytes) << level;
+    EXPECT_EQ(packed, compress_at(Compression::kGzip, level, bytes)) << level;
+  }
+  for (const int level : {1, 3, 9, 19})
+    EXPECT_EQ(*decompress(compress_at(Compression::kZstd, level, bytes)), bytes) << level;
+  EXPECT_EQ(*decompress(compress_at(Compression::kGzip, 9, "")), "");
+}
+
+TEST(CodecLevels, HigherIsSmaller) {
+  std::string text;
+  for (int i = 0; i < 40'000; ++i) text += "line " + std::to_string(i * i % 9973) + " of a text\n";
+  EXPECT_GT(compress_at(Compression::kGzip, 0, text).size(), text.size()) << "stored";
+  EXPECT_GT(compress_at(Compression::kGzip, 1, text).size(), compress_at(Compression::kGzip, 9, text).size());
+  EXPECT_GT(compress_at(Compression::kZstd, 1, text).size(), compress_at(Compression::kZstd, 19, text).size());
+}
+
 }  // namespace
 }  // namespace slipway::layer

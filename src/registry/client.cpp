@@ -40,7 +40,7 @@ Result<ClientOptions> ClientOptions::from_environment(const Environment& environ
 struct Client::State {
   ClientOptions options;
   std::shared_ptr<const Transport> transport;
-  Synced<std::map<std::string, std::shared_ptr<Host>>> hosts;
+  Synced<std::map<std::pair<std::string, Trust>, std::shared_ptr<Host>>> hosts;
 };
 
 Client::Client(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -63,11 +63,12 @@ Result<Client> Client::make(ClientOptions options) {
 
 int Client::parallel_transfers() const { return state_->options.parallel_transfers; }
 
-Repository Client::repository(const oci::Reference& reference) const {
+Repository Client::repository(const oci::Reference& reference, Trust trust) const {
   const std::string& registry = reference.registry();
   auto hosts = state_->hosts.lock();
-  auto& host = (*hosts)[registry];
-  if (!host) host = std::make_shared<Host>(state_->transport, registry, state_->options.credentials.find(registry));
+  auto& host = (*hosts)[{registry, trust}];
+  if (!host)
+    host = std::make_shared<Host>(state_->transport, registry, state_->options.credentials.find(registry), trust);
   return Repository(std::make_shared<Repository::State>(host, reference.repository()));
 }
 

@@ -45,13 +45,19 @@ struct Document {
 
 class Repository;
 
+/// Whom a connection to a registry is believed to.
+enum class Trust : unsigned char {
+  kVerified,
+  kAnybody,  ///< registry.insecure: any certificate, and plain HTTP where there is no TLS
+};
+
 class Client {
  public:
   static Result<Client> make(ClientOptions options);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   ~Client();
-  [[nodiscard]] Repository repository(const oci::Reference& reference) const;
+  [[nodiscard]] Repository repository(const oci::Reference& reference, Trust trust = Trust::kVerified) const;
   /// Tries credentials against a registry ("docker.io", "127.0.0.1:5000"): what `login` verifies.
   [[nodiscard]] Status check_login(const std::string& registry, const Credential& credential,
                                    const Cancel& cancel) const;

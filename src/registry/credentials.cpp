@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "oci/json.hpp"
 #include "registry/base64.hpp"
+#include "registry/config_file.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::registry {
@@ -65,21 +66,6 @@ Status read_auths(std::string_view text, const std::string& source, Entries& ent
   return {};
 }
 
-/// Where the user's config.json is; empty when neither DOCKER_CONFIG nor HOME is set.
-std::string config_path(const Environment& environment) {
-  if (const auto directory = environment("DOCKER_CONFIG"); directory && !directory->empty())
-    return *directory + "/config.json";
-  if (const auto home = environment("HOME"); home && !home->empty()) return *home + "/.docker/config.json";
-  return {};
-}
-
-Result<std::optional<std::string>> read_if_there(const std::string& path) {
-  auto text = sys::read_file(path, kConfigFileLimit);
-  if (text) return *std::move(text);
-  if (text.error().code() == Code::kNotFound) return std::nullopt;
-  return std::unexpected(std::move(text).error());
-}
-
 /// Reads, edits and replaces the user's file; everything that `edit` does not touch stays, in its order.
 Result<std::string> edit_config(const Environment& environment,
                                 const std::function<bool(nlohmann::ordered_json& root)>& edit, bool& changed) {
@@ -91,7 +77,7 @@ Result<std::string> edit_config(const Environment& environment,
     path = real;
     ::free(real);
   }
-  const auto text = TRY(read_if_there(path));
+  const auto text = TRY(read_config(path));
   const auto broken = [&](std::string_view why) {
     return fail(Code::kInvalidArgument, "cannot read {}: {}", printable(path), printable(why, 256));
   };
@@ -119,7 +105,7 @@ Result<CredentialStore> CredentialStore::load(const Environment& environment) {
     TRY(read_auths(*text, "DOCKER_AUTH_CONFIG", state->entries));  // first: insert() keeps what is there
   }
   if (const std::string path = config_path(environment); !path.empty()) {
-    const auto text = TRY(read_if_there(path));
+    const auto text = TRY(read_config(path));
     if (text && !trim(*text).empty()) TRY(read_auths(*text, printable(path), state->entries));
   }
   CredentialStore store;

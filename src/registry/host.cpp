@@ -34,15 +34,20 @@ Attempt<http::Url> attempt_url(Result<http::Url> url) {
 
 }  // namespace
 
-Host::Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential)
+Host::Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential,
+           Trust trust)
     : transport_(std::move(transport)),
       registry_(std::move(registry)),
       authority_(authority_of(registry_)),
+      trust_(trust),
       authenticator_(*transport_, registry_, std::move(credential)) {}
 
 Result<http::Tls> Host::tls_for(const http::Url& url) const {
-  const http::Tls own = TRY(transport_->tls_for(registry_));
-  if (url.authority() == authority_) return own;
+  http::Tls own = TRY(transport_->tls_for(registry_));
+  if (url.authority() == authority_) {
+    own.verify = trust_ == Trust::kVerified;
+    return own;
+  }
   // Another host that the registry sends us to: its own certs.d, or the registry's roots (as docker has it), and never
   // the client certificate that is meant for the registry.
   http::Tls tls = TRY(transport_->tls_for(url.authority()));
@@ -55,7 +60,7 @@ Result<http::Tls> Host::tls_for(const http::Url& url) const {
 Attempt<std::string> Host::choose_scheme(const Cancel& cancel) const {
   const auto encrypted = attempt_url(http::Url::parse("https://" + authority_ + "/"));
   if (!encrypted) return std::unexpected(encrypted.error());
-  if (!encrypted->loopback()) return "https";
+  if (!encrypted->loopback() && trust_ == Trust::kVerified) return "https";
   const auto tls = transport_->speaks_tls(*encrypted, cancel);
   if (tls) return *tls ? "https" : "http";
   if (tls.error().trouble == http::Trouble::kConnect && !names_port(authority_)) return "http";  // on its own port

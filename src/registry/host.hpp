@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "registry/authenticator.hpp"
+#include "registry/client.hpp"
 #include "registry/transport.hpp"
 
 namespace slipway::registry {
@@ -36,7 +37,8 @@ struct Ask {
 class Host {
  public:
   /// `registry` as references have it: "docker.io", "127.0.0.1:5000".
-  Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential);
+  Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential,
+       Trust trust = Trust::kVerified);
 
   [[nodiscard]] Attempt<Reply> exchange(const Ask& ask, const Cancel& cancel);
   /// exchange() with retries.
@@ -47,7 +49,7 @@ class Host {
   [[nodiscard]] const RetryPolicy& policy() const { return transport_->policy(); }
 
  private:
-  /// Finds out once whether the host speaks TLS (plain HTTP is for loopback), and what it asks for.
+  /// Finds out once whether the host speaks TLS (plain HTTP is for loopback and Trust::kAnybody), and what it asks for.
   Attempt<http::Url> connect(const Cancel& cancel);
   Attempt<std::string> choose_scheme(const Cancel& cancel) const;
   Attempt<Reply> ping(const http::Url& base, const Cancel& cancel);
@@ -57,6 +59,7 @@ class Host {
   std::shared_ptr<const Transport> transport_;
   std::string registry_;
   std::string authority_;
+  Trust trust_;
   Authenticator authenticator_;
   Synced<std::optional<http::Url>> base_;
 };
