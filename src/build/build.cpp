@@ -8,7 +8,7 @@
 #include "base/time.hpp"
 #include "build/checks.hpp"
 #include "build/context_source.hpp"
-#include "build/export.hpp"
+#include "build/exporter.hpp"
 #include "build/frontend.hpp"
 #include "build/store_records.hpp"
 
@@ -47,23 +47,11 @@ class StepObserver final : public solver::Observer {
   std::vector<StepReport> steps_;
 };
 
-Status keep_names(const Request& request, const Workshop& shop, const Exported& image) {
-  return shop.store.set_names(shop.scope, request.tags, image.manifest.digest, image.manifest.media_type,
-                              store::Durable::kYes);
-}
-
-Status push_all(const Request& request, const Workshop& shop, const Exported& image, const Cancel& cancel) {
-  if (!request.push) return {};
-  if (request.tags.empty()) return fail(Code::kUsage, "--push needs a name: add -t REGISTRY/NAME:TAG");
-  for (const auto& tag : request.tags)
-    (void)TRY(context(shop.images.push(image.manifest.digest, image.manifest.media_type, tag, shop.sink, cancel),
-                      "while pushing {}", tag.familiar()));
-  return {};
-}
-
 }  // namespace
 
 Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel) {
+  TRY(check_outputs(request));
+  for (const auto& note : request.notes) sink.on(progress::Warning{note});
   const store::Lease lease = TRY(tools.store.lease("build"));
   const Workshop shop{tools.store, lease, image::Images{tools.store, lease, tools.client, tools.scope}, sink,
                       tools.scope};
@@ -72,6 +60,7 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   const ContextFolder source = TRY(get_context(request, tools, remotes, cancel));
   const dockerfile::File file = TRY(read_dockerfile(request, source, remotes, cancel));
   OpContext op_context{shop, tools.sandbox, request.source_date_epoch};
+  if (request.clamp_times) op_context.clamp = request.source_date_epoch;
   op_context.remotes = &remotes;
 
   std::shared_ptr<Context> folder;
@@ -98,24 +87,12 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
 
   const progress::VertexId exporting = ids.next();
   sink.on(progress::Started{exporting, "exporting to image"});
-  const auto export_all = [&]() -> Result<Exported> {
-    const auto say = [&](const std::string& what) { sink.on(progress::Log{exporting, 2, what + "\n"}); };
-    const Exported image = TRY(write_image(shop, planned, stack, request.source_date_epoch));
-    say("exporting manifest " + image.manifest.digest.text());
-    say("exporting config " + image.config.text());
-    TRY(keep_names(request, shop, image));
-    for (const auto& tag : request.tags) say("naming to " + tag.canonical());
-    for (const auto& output : request.outputs) TRY(write_output(output, shop, image, stack, request, tools, cancel));
-    TRY(push_all(request, shop, image, cancel));
-    if (request.push)
-      for (const auto& tag : request.tags) say("pushed " + tag.canonical() + "@" + image.manifest.digest.text());
-    return image;
-  };
-  auto exported = export_all();
+  Exporter exporter(request, tools, shop, planned, stack, exporting, cancel);
+  auto exported = exporter.run();
   sink.on(progress::Finished{exporting, exported ? "" : exported.error().what()});
   const Exported image = TRY(std::move(exported));
   TRY(tools.store.flush());
-  return Outcome{image.manifest.digest, image.manifest.media_type, image.config, observer.steps()};
+  return Outcome{image.manifest, image.config, exporter.names(), observer.steps()};
 }
 
 }  // namespace slipway::build

@@ -21,6 +21,7 @@
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "build/named_context.hpp"
+#include "build/output.hpp"
 #include "http/client.hpp"
 #include "layer/layer.hpp"
 #include "oci/digest.hpp"
@@ -36,13 +37,6 @@ struct Checked;
 }  // namespace slipway::dockerfile
 
 namespace slipway::build {
-
-/// One `-o`.
-struct Output {
-  enum class Type : unsigned char { kLocal, kTar, kOci, kDocker };
-  Type type = Type::kLocal;
-  std::string destination;  ///< a directory (local), a file, or "-" (stdout)
-};
 
 /// One --secret: what RUN --mount=type=secret shows. Never in a key, layer, record or log.
 struct Secret {
@@ -60,8 +54,8 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> proxies;  ///< HTTP_PROXY … for RUN; never in keys or history
   std::vector<std::pair<std::string, std::string>> labels;   ///< --label, applied last
   std::vector<oci::Reference> tags;
-  bool push = false;
   bool no_cache = false;
+  std::vector<std::string> no_cache_stages;  ///< --no-cache-filter: names of stages that are run again
   bool pull = false;
   sandbox::NetworkMode network = sandbox::NetworkMode::kDefault;
   std::vector<std::pair<std::string, std::string>> extra_hosts;  ///< part of the cache key
@@ -69,11 +63,15 @@ struct Request {
   std::int64_t shm_bytes = 64 << 20;
   std::vector<Secret> secrets;
   std::vector<NamedContext> contexts;  ///< --build-context
+  /// Without one of an image, the image goes to the store under `tags`, unless there is one of kCacheOnly.
   std::vector<Output> outputs;
+  std::vector<Annotation> annotations;  ///< --annotation: of every image that is written
   oci::Platform platform = oci::Platform::host();
   std::optional<std::int64_t> source_date_epoch;
-  std::string ca_bundle;  ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
-  int parallelism = 0;    ///< steps at once; 0: number of processors, at least 2
+  std::string ca_bundle;           ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
+  bool clamp_times = true;         ///< with source_date_epoch: file times later than it become it
+  std::vector<std::string> notes;  ///< what the user is told of the request: warnings
+  int parallelism = 0;             ///< steps at once; 0: number of processors, at least 2
 };
 
 struct StepReport {
@@ -83,9 +81,9 @@ struct StepReport {
 };
 
 struct Outcome {
-  oci::Digest manifest;  ///< what tags point at and --iidfile holds
-  std::string media_type;
-  oci::Digest config;  ///< docker's image id
+  oci::Descriptor manifest;        ///< what tags point at; its digest is what --iidfile holds
+  oci::Digest config;              ///< docker's image id
+  std::vector<std::string> names;  ///< canonical, in the store or where it was pushed
   std::vector<StepReport> steps;
 };
 

@@ -1,8 +1,10 @@
 #include "build/export.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include "base/text.hpp"
+#include "build/recompress.hpp"
 #include "sys/child.hpp"
 #include "sys/file.hpp"
 
@@ -42,13 +44,6 @@ std::vector<oci::History> dated(const Plan& plan, const Stack& stack, std::optio
     }
   }
   return history;
-}
-
-oci::Descriptor for_manifest(const oci::Descriptor& layer) {
-  oci::Descriptor out{.media_type = layer.media_type, .digest = layer.digest, .size = layer.size};
-  if (const auto compression = oci::media_type::layer_compression(layer.media_type))
-    out.media_type = oci::media_type::layer(oci::Family::kOci, *compression);
-  return out;
 }
 
 /// A file that appears whole or not at all.
@@ -125,7 +120,8 @@ Status write_local(const std::string& directory, const std::vector<int>& layers,
 }  // namespace
 
 Result<Exported> write_image(const Workshop& shop, const Plan& plan, const Stack& stack,
-                             std::optional<std::int64_t> epoch) {
+                             std::optional<std::int64_t> epoch, const ImageFormat& format, progress::VertexId vertex,
+                             const Cancel& cancel) {
   oci::ImageConfigView view;
   view.author = plan.author;
   view.platform = plan.platform;
@@ -133,37 +129,49 @@ Result<Exported> write_image(const Workshop& shop, const Plan& plan, const Stack
   view.history = dated(plan, stack, epoch);
   if (!view.history.empty()) view.created = view.history.back().created;
   if (!view.created) view.created = epoch ? Timestamp{*epoch, 0} : now();
-  std::vector<oci::Descriptor> layers;
-  for (const auto& layer : stack.layers()) {
-    const LayerFacts facts = *layer->facts();
-    view.diff_ids.push_back(facts.diff);
-    layers.push_back(for_manifest(facts.blob));
-  }
+  for (const auto& layer : stack.layers()) view.diff_ids.push_back(layer->facts()->diff);
+  auto layers = TRY(layers_in(format, shop, stack, vertex, cancel));
   const oci::ImageConfig config = oci::ImageConfig::make(std::move(view));
   const auto keep = [&](const std::string& bytes) -> Result<store::Blob> {
     if (const auto here = TRY(shop.store.acquire_blob(shop.lease, oci::Digest::of(bytes)))) return *here;
     return shop.store.put_blob(shop.lease, bytes);
   };
   const store::Blob config_blob = TRY(keep(config.raw()));
+  const auto config_type =
+      format.family == oci::Family::kDocker ? oci::media_type::kDockerConfig : oci::media_type::kOciConfig;
   const oci::Manifest manifest = oci::Manifest::make(
-      oci::Family::kOci,
-      {.media_type = std::string(oci::media_type::kOciConfig), .digest = config_blob.digest, .size = config_blob.size},
-      std::move(layers));
+      format.family, {.media_type = std::string(config_type), .digest = config_blob.digest, .size = config_blob.size},
+      std::move(layers), format.annotations_of(Annotation::Place::kManifest, plan.platform));
   TRY(keep(manifest.raw()));
-  return Exported{manifest.descriptor(), config_blob.digest};
+  Exported out{manifest.descriptor(), config_blob.digest};
+  out.manifest.annotations = format.annotations_of(Annotation::Place::kManifestDescriptor, plan.platform);
+  return out;
+}
+
+std::vector<oci::Reference> names_of(const Output& output, const Request& request) {
+  std::vector<oci::Reference> names = request.tags;
+  for (const auto& name : output.names)
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  return names;
 }
 
 Status write_output(const Output& output, const Workshop& shop, const Exported& image, const Stack& stack,
                     const Request& request, const Tools& tools, const Cancel& cancel) {
   switch (output.type) {
+    case Output::Type::kImage:
+    case Output::Type::kCacheOnly:
+      return {};
     case Output::Type::kOci:
     case Output::Type::kDocker: {
+      TRY(fetch_layers(shop, stack, 0, cancel));
+      const std::vector<image::SaveItem> items = {{.references = names_of(output, request),
+                                                   .target = image.manifest.digest,
+                                                   .media_type = image.manifest.media_type,
+                                                   .annotations = image.manifest.annotations}};
+      if (output.directory) return image::save_layout(shop.store, items, output.destination, cancel);
       const auto kind = output.type == Output::Type::kOci ? image::ArchiveKind::kOciOnly : image::ArchiveKind::kBoth;
       return write_to(output.destination, tools, [&](const layer::Target& target) {
-        return image::save(
-            shop.store,
-            {{.references = request.tags, .target = image.manifest.digest, .media_type = image.manifest.media_type}},
-            kind, target, cancel);
+        return image::save(shop.store, items, kind, target, cancel);
       });
     }
     case Output::Type::kTar: {

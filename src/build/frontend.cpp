@@ -1,5 +1,6 @@
 #include "build/frontend.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -59,6 +60,7 @@ class Frontend {
     globals_ = TRY(GlobalVariables::evaluate(file_, request_.build_args, request_.platform, oci::Platform::host(),
                                              request_.target));
     TRY(mark_needed(target));
+    tell_unknown_filters();
     for (std::size_t i = 0; i <= target; ++i)
       if (needed_.contains(i)) TRY(plan_stage(i));
     StageState& state = states_.at(target);
@@ -208,6 +210,29 @@ class Frontend {
     return (name.empty() ? fmt::format("stage-{}", index) : name) + " ";
   }
 
+  /// --no-cache, or --no-cache-filter with the stage's name.
+  bool runs_again(const df::Stage& stage) const {
+    if (request_.no_cache) return true;
+    const auto& named = request_.no_cache_stages;
+    return !stage.name.empty() && std::any_of(named.begin(), named.end(), [&](const std::string& name) {
+      return lower(name) == lower(stage.name);
+    });
+  }
+
+  /// A name that no stage has filters nothing, as with buildx; most likely it is misspelt.
+  void tell_unknown_filters() const {
+    std::vector<std::string_view> stages;
+    for (const auto& stage : file_.stages) stages.push_back(stage.name);
+    for (const auto& name : request_.no_cache_stages) {
+      const auto is = [&](std::string_view stage) { return lower(stage) == lower(name); };
+      if (std::any_of(stages.begin(), stages.end(), is)) continue;
+      const std::string near = nearest(lower(name), stages);
+      context_.shop.sink.on(
+          progress::Warning{fmt::format("--no-cache-filter {}: there is no such stage{}", quoted(name, 128),
+                                        near.empty() ? "" : fmt::format("; did you mean {}?", near))});
+    }
+  }
+
   Status plan_stage(std::size_t index) {
     const df::Stage& stage = file_.stages[index];
     StepNames names{stage_label(index), 0, 1};
@@ -245,7 +270,8 @@ class Frontend {
                      [this](const std::string& name, std::size_t of, const df::Source& source) {
                        return source_stage(name, of, source);
                      },
-                     [this](const std::string& name) { return source_folder(name); }};
+                     [this](const std::string& name) { return source_folder(name); },
+                     runs_again(stage)};
     TRY(run_triggers(from.image, index, state, names, tools));
     for (const auto& instruction : stage.instructions) TRY(plan_instruction(instruction, index, state, names, tools));
     return keep(index, std::move(state), built_from);

@@ -17,7 +17,7 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
     TRY(fill(draft, lowers, inputs, cancel));
     auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
     // With clamped times the tree is not what its dependents must see: they wait for the layer.
-    if (context_.epoch) TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
+    if (context_.clamp) TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.clamp}, cancel));
     return stack;
   };
   auto output = work();
@@ -27,7 +27,7 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
 
 Result<std::string> LayerOp::finish(const solver::Output& output, const Cancel& cancel) {
   const Stack& stack = static_cast<const Stack&>(output);
-  if (!context_.epoch) {
+  if (!context_.clamp) {
     if (Status done = commit_top(context_.shop, stack, {}, cancel); !done)
       return std::unexpected(place_.locate(std::move(done).error()));
   }

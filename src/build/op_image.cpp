@@ -5,7 +5,8 @@ namespace {
 
 /// SOURCE_DATE_EPOCH decides the times in every layer, so it is in the key of what all steps stand on.
 std::string epoch_text(const OpContext& context) {
-  return context.epoch ? fmt::format(" epoch {}", *context.epoch) : std::string();
+  if (!context.epoch) return {};
+  return fmt::format(" epoch {}{}", *context.epoch, context.clamp ? "" : " of history only");
 }
 
 class ImageOp final : public solver::Op {

@@ -36,7 +36,7 @@ class RemoteOp final : public solver::Op {
   Result<std::string> finish(const solver::Output& output, const Cancel& cancel) override {
     const Stack& stack = static_cast<const Stack&>(output);
     if (!spec_.recorded) return std::string();  // nothing but a copy of it is kept
-    if (!context_.epoch) {
+    if (!context_.clamp) {
       if (Status done = commit_top(context_.shop, stack, {}, cancel); !done)
         return std::unexpected(place_.locate(std::move(done).error()));
     }
@@ -55,8 +55,8 @@ class RemoteOp final : public solver::Op {
       TRY(source->fetch(directory.empty() ? draft.fs() : draft.fs() + "/" + directory, cancel));
     }
     auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
-    if (spec_.recorded && context_.epoch)
-      TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.epoch}, cancel));
+    if (spec_.recorded && context_.clamp)
+      TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.clamp}, cancel));
     return stack;
   }
 

@@ -24,9 +24,10 @@ class RemoteSources;
 struct OpContext {
   const Workshop& shop;
   const std::function<Result<sandbox::Sandbox*>()>& sandbox;
-  std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH
+  std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH: the times of history
   mutable std::once_flag network_told = {};
-  RemoteSources* remotes = nullptr;  ///< for planning; ADD of URLs and git, remote named contexts
+  std::optional<std::int64_t> clamp = {};  ///< file times later than it become it: `epoch`, or nothing
+  RemoteSources* remotes = nullptr;        ///< for planning; ADD of URLs and git, remote named contexts
   [[nodiscard]] Timestamp created() const;
 };
 

@@ -131,7 +131,7 @@ class RunPlanner {
     Place place{tools_.ids.next(), "", &tools_.file, &run_.source};
     auto op = copy_op(tools_.context, place, std::move(copy));
     return solver::Input{
-        add_vertex(tools_.plan, std::move(place), std::move(op), {{nothing}}, tools_.request.no_cache)};
+        add_vertex(tools_.plan, std::move(place), std::move(op), {{nothing}}, tools_.no_cache)};
   }
 
   Status add_secret(const df::Mount& mount) {

@@ -249,12 +249,12 @@ class Planner {
       local.context = TRY(tools_.open_context());
       Place place{tools_.ids.next(), "", &tools_.file, &at};
       auto op = copy_op(tools_.context, place, std::move(local));
-      below = add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.request.no_cache);
+      below = add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.no_cache);
     }
     spec.unpack = copy.unpack.value_or(false);
     Place place{tools_.ids.next(), "", &tools_.file, &at};
     auto op = remote_op(tools_.context, place, std::move(remotes));
-    return add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.request.no_cache);
+    return add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.no_cache);
   }
 
   static Status check_checksum(const df::Copy& copy) {
@@ -283,7 +283,7 @@ class Planner {
     Place place{tools_.ids.next(), "", &tools_.file, &source};
     auto op = merge_op(tools_.context, place);
     state_.vertex =
-        add_vertex(tools_.plan, std::move(place), std::move(op), {{base}, {state_.vertex}}, tools_.request.no_cache);
+        add_vertex(tools_.plan, std::move(place), std::move(op), {{base}, {state_.vertex}}, tools_.no_cache);
   }
 
   void note(std::string created_by, bool layer) {
@@ -299,8 +299,7 @@ class Planner {
   void step(const df::Source& source, std::string history, std::vector<solver::Input> inputs, MakeOp make_op) {
     Place place{tools_.ids.next(), names_.take(source.text), &tools_.file, &source};
     auto op = make_op(place);
-    state_.vertex =
-        add_vertex(tools_.plan, std::move(place), std::move(op), std::move(inputs), tools_.request.no_cache);
+    state_.vertex = add_vertex(tools_.plan, std::move(place), std::move(op), std::move(inputs), tools_.no_cache);
     note(std::move(history), true);
   }
 

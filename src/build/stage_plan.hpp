@@ -39,6 +39,7 @@ struct StageTools {
       source_stage;
   /// The folder of a context that was named on the command line; null for everything else.
   std::function<Result<std::shared_ptr<Context>>(const std::string& from)> source_folder;
+  bool no_cache = false;  ///< of this stage: every step is run again
 };
 
 /// "[build 2/5] RUN make": counts the steps of a stage.
@@ -51,7 +52,7 @@ struct StepNames {
 
 [[nodiscard]] bool makes_step(const dockerfile::Instruction& instruction);
 
-/// Plans `instruction` of stage `index` on top of `state`. `no_cache` as the request says.
+/// Plans `instruction` of stage `index` on top of `state`.
 [[nodiscard]] Status plan_instruction(const dockerfile::Instruction& instruction, std::size_t index, StageState& state,
                                       StepNames& names, StageTools& tools);
 

@@ -6,8 +6,13 @@
 
 #include "base/csv.hpp"
 #include "base/text.hpp"
+#include "cli/annotation_option.hpp"
+#include "cli/cache_option.hpp"
+#include "cli/compatibility.hpp"
+#include "cli/output_option.hpp"
 #include "cli/session.hpp"
 #include "cli/workplace.hpp"
+#include "registry/config_file.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -35,8 +40,9 @@ std::vector<Pair> build_args(const std::vector<std::string>& given, const regist
   return out;
 }
 
-std::vector<Pair> proxies(const registry::Environment& environment) {
-  std::vector<Pair> out;
+/// Proxies for RUN steps: those of docker's config.json before those of the environment, as the first of a name counts.
+Result<std::vector<Pair>> proxies(const registry::Environment& environment) {
+  std::vector<Pair> out = TRY(registry::configured_proxies(environment));
   for (const std::string_view name : {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"}) {
     for (const std::string& spelling : {std::string(name), lower(name)})
       if (const auto value = environment(spelling); value && !value->empty()) out.emplace_back(spelling, *value);
@@ -73,15 +79,84 @@ Status set_epoch(build::Request& request, const registry::Environment& environme
   return {};
 }
 
+/// What an output can not be written as is told, and written as it can be (BuildKit does so).
+void settle_family(build::Output& output, const build::Request& request, std::vector<std::string>& notes) {
+  if (output.format.family == oci::Family::kOci) return;
+  const bool annotated = !output.format.annotations.empty() || !request.annotations.empty();
+  if (output.format.compression != oci::Compression::kZstd && !annotated) return;
+  output.format.family = oci::Family::kOci;
+  notes.push_back(fmt::format("oci-mediatypes=false is not kept: {} needs OCI media types",
+                              annotated ? "an annotation" : "compression=zstd"));
+}
+
+Status set_clamping(build::Request& request) {
+  bool yes = false, no = false;
+  for (const auto& output : request.outputs) {
+    yes = yes || output.clamp_times.value_or(false);
+    no = no || !output.clamp_times.value_or(true);
+  }
+  if (yes && no)
+    return fail(Code::kUsage,
+                "option --output: rewrite-timestamp is true for one output and false for another; one "
+                "build has one answer");
+  request.clamp_times = !no;
+  if (yes && !request.source_date_epoch)
+    request.notes.emplace_back("rewrite-timestamp=true changes nothing: SOURCE_DATE_EPOCH is not set");
+  return {};
+}
+
+/// --push is for the outputs that are images, or one more; --load keeps the image in the store.
+void add_image(build::Request& request, bool push, bool load) {
+  using Type = build::Output::Type;
+  bool found = false;
+  for (auto& output : request.outputs) {
+    if (output.type != Type::kImage) continue;
+    found = true;
+    output.push = output.push || push;
+  }
+  if (found || (!push && !load)) return;
+  request.outputs.push_back({.type = Type::kImage, .destination = "", .push = push});
+}
+
+Status check_names(const build::Request& request, const Arguments& arguments) {
+  for (const auto& output : request.outputs) {
+    if (output.push && request.tags.empty() && output.names.empty())
+      return std::unexpected(
+          Error(Code::kUsage, "there is no name to push under").with_hint("add -t REGISTRY/REPOSITORY[:TAG]"));
+    if (!output.by_digest) continue;
+    for (const auto& text : arguments.values("tag"))
+      if (!tag_was_added(TRY(parse_tag(text)), text))
+        return fail(Code::kUsage, "option --tag {} has a tag and can not be pushed by digest", quoted(text, 300));
+  }
+  return {};
+}
+
 Status set_outputs(build::Request& request, const Arguments& arguments) {
+  for (const auto& text : arguments.values("annotation"))
+    for (auto& annotation : TRY(parse_annotation(text))) request.annotations.push_back(std::move(annotation));
   int to_stdout = 0;
   for (const auto& text : arguments.values("output")) {
-    auto output = TRY(parse_output(text, request.push));
-    if (!output) continue;
-    if (output->destination == "-") ++to_stdout;
-    request.outputs.push_back(std::move(*output));
+    auto output = TRY(parse_output(text));
+    if (output.destination == "-") ++to_stdout;
+    settle_family(output, request, request.notes);
+    request.outputs.push_back(std::move(output));
   }
   if (to_stdout > 1) return fail(Code::kUsage, "only one --output can go to standard output");
+  add_image(request, arguments.flag("push"), arguments.flag("load"));
+  TRY(set_clamping(request));
+  return check_names(request, arguments);
+}
+
+Status set_caches(build::Request& request, const Arguments& arguments, const registry::Environment& environment) {
+  if (request.no_cache && arguments.has("no-cache-filter"))
+    return fail(Code::kUsage, "options --no-cache and --no-cache-filter exclude each other");
+  for (const auto& text : arguments.values("no-cache-filter"))
+    for (const auto& stage : TRY(option_fields(text)))
+      if (!stage.empty()) request.no_cache_stages.push_back(stage);
+  for (const auto& [way, option] : {std::pair(CacheWay::kFrom, "cache-from"), std::pair(CacheWay::kTo, "cache-to")})
+    for (const auto& text : arguments.values(option))
+      for (const auto& cache : TRY(parse_cache(way, text, environment)))
+        request.notes.push_back(cache_note(way, cache));
   return {};
 }
 
@@ -102,13 +177,29 @@ Status set_context(build::Request& request, const Arguments& arguments) {
 
 }  // namespace
 
-const std::vector<Option>& build_options() {
+namespace {
+
+const std::vector<Option>& own_options() {
   static const std::vector<Option> options = {
       {.name = "add-host", .takes = Takes::kValues, .value = "NAME:IP", .help = "a line of /etc/hosts for RUN steps"},
+      {.name = "annotation",
+       .takes = Takes::kValues,
+       .value = "[PLACE:]KEY=VALUE",
+       .help = "an annotation of the image; PLACE is manifest (default), index, manifest-descriptor or "
+               "index-descriptor, with [PLATFORM], and may be a list"},
+      {.name = "attest",
+       .takes = Takes::kValues,
+       .value = "type=TYPE,disabled=true",
+       .help = "no attestation of that type; there are none in this version, asking for one is refused"},
       {.name = "build-arg",
        .takes = Takes::kValues,
        .value = "NAME[=VALUE]",
        .help = "a value for ARG; without a value: from the environment"},
+      {.name = "cache-from",
+       .takes = Takes::kValues,
+       .value = "CACHE",
+       .help = "read and not used (a warning says so): the store is the cache"},
+      {.name = "cache-to", .takes = Takes::kValues, .value = "CACHE", .help = "likewise"},
       {.name = "call",
        .takes = Takes::kValue,
        .value = "METHOD",
@@ -138,6 +229,13 @@ const std::vector<Option>& build_options() {
        .help = "write the image's digest to a file",
        .completes = Completes::kFile},
       {.name = "label", .takes = Takes::kValues, .value = "NAME=VALUE", .help = "a label of the image"},
+      {.name = "load",
+       .help = "keep the image in the store, as -o type=docker; it is kept anyway unless -o says cacheonly"},
+      {.name = "metadata-file",
+       .takes = Takes::kValue,
+       .value = "FILE",
+       .help = "write digests and names of the result to a file, as JSON",
+       .completes = Completes::kFile},
       {.name = "network",
        .takes = Takes::kValue,
        .value = "MODE",
@@ -145,21 +243,38 @@ const std::vector<Option>& build_options() {
        .completes = Completes::kWords,
        .words = "default none host"},
       {.name = "no-cache", .help = "run every step again"},
+      {.name = "no-cache-filter",
+       .takes = Takes::kValues,
+       .value = "STAGE",
+       .help = "run every step of these stages again (a list, or many times)"},
       {.name = "output",
        .letter = 'o',
        .takes = Takes::kValues,
        .value = "OUTPUT",
        .help =
-           "write the result: type=local|tar|oci|docker,dest=PATH; a bare path is local; - is a tar to standard output",
+           "write the result: type=local|tar|oci|docker|image|registry|cacheonly,KEY=VALUE,… (keys below); a bare path "
+           "is local; - is a tar to standard output",
        .completes = Completes::kFile},
       {.name = "platform",
        .takes = Takes::kValue,
        .value = "OS/ARCH",
        .help = "the platform to build for (one, that of this machine)"},
       kProgressOption,
+      {.name = "provenance",
+       .takes = Takes::kValue,
+       .value = "false",
+       .help = "no record of provenance: what is made anyway; asking for one is refused",
+       .completes = Completes::kWords,
+       .words = "false"},
       {.name = "pull", .help = "ask the registry for newer base images"},
-      {.name = "push", .help = "push the image under all its names"},
+      {.name = "push", .help = "push the image under all its names, as -o type=registry"},
       {.name = "quiet", .letter = 'q', .help = "show nothing but the image's digest"},
+      {.name = "sbom",
+       .takes = Takes::kValue,
+       .value = "false",
+       .help = "no bill of materials, likewise",
+       .completes = Completes::kWords,
+       .words = "false"},
       {.name = "secret",
        .takes = Takes::kValues,
        .value = "id=ID[,src=FILE|env=NAME]",
@@ -175,45 +290,15 @@ const std::vector<Option>& build_options() {
   return options;
 }
 
-Result<std::optional<build::Output>> parse_output(std::string_view text, bool& push) {
-  if (text == "-") return build::Output{build::Output::Type::kTar, "-"};
-  const auto fields = TRY(option_fields(text));
-  if (fields.size() == 1 && !fields[0].contains('=')) {
-    if (fields[0].empty()) return fail(Code::kUsage, "option --output is empty");
-    return build::Output{build::Output::Type::kLocal, fields[0]};
-  }
-  std::string type, destination;
-  bool to_push = false;
-  for (const auto& field : fields) {
-    const auto equals = field.find('=');
-    const std::string key = lower(trim(std::string_view(field).substr(0, equals)));
-    const std::string value = equals == std::string::npos ? "" : field.substr(equals + 1);
-    if (key == "type") {
-      type = value;
-    } else if (key == "dest") {
-      destination = value;
-    } else if (key == "push") {
-      to_push = value.empty() || value == "true" || value == "1";
-    } else {
-      return fail(Code::kUsage, "option --output does not know {}; there are type and dest", quoted(key, 64));
-    }
-  }
-  if (type.empty()) return fail(Code::kUsage, "option --output {} has no type", quoted(text, 256));
-  if (type == "image" || type == "registry") {
-    push = push || to_push || type == "registry";
-    return std::nullopt;
-  }
-  using Type = build::Output::Type;
-  if (type == "docker" && destination.empty()) return std::nullopt;
-  if (type == "local" && (destination.empty() || destination == "-"))
-    return fail(Code::kUsage, "option --output type=local needs dest=DIRECTORY");
-  if (destination.empty()) destination = "-";
-  if (type == "local") return build::Output{Type::kLocal, destination};
-  if (type == "tar") return build::Output{Type::kTar, destination};
-  if (type == "oci") return build::Output{Type::kOci, destination};
-  if (type == "docker") return build::Output{Type::kDocker, destination};
-  return fail(Code::kUsage, "option --output does not know the type {}; there are local, tar, oci and docker",
-              quoted(type, 64));
+}  // namespace
+
+const std::vector<Option>& build_options() {
+  static const std::vector<Option> options = [] {
+    std::vector<Option> all = own_options();
+    all.insert(all.end(), compatibility_options().begin(), compatibility_options().end());
+    return all;
+  }();
+  return options;
 }
 
 constexpr std::int64_t kSecretLimit = 500 * 1024;  // BuildKit's
@@ -317,7 +402,7 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
   build::Request request;
   TRY(set_context(request, arguments));
   request.build_args = build_args(arguments.values("build-arg"), environment);
-  request.proxies = proxies(environment);
+  request.proxies = TRY(proxies(environment));
   for (const auto& text : arguments.values("label")) {
     const auto equals = text.find('=');
     if (equals == 0) return fail(Code::kUsage, "option --label {} has no name", quoted(text, 256));
@@ -344,16 +429,14 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
     return fail(Code::kUsage, "option --platform {}: this machine builds for {} only, for now", request.platform.text(),
                 oci::Platform::host().text());
   }
-  request.push = arguments.flag("push");
+  TRY(check_attestations(arguments, environment));
+  request.notes = TRY(compatibility_notes(arguments));
   request.no_cache = arguments.flag("no-cache");
   request.pull = arguments.flag("pull");
-  TRY(set_outputs(request, arguments));
+  TRY(set_caches(request, arguments, environment));
   TRY(set_epoch(request, environment));
+  TRY(set_outputs(request, arguments));
   request.ca_bundle = corporate_ca(environment);
-  if (request.push && request.tags.empty()) {
-    return std::unexpected(
-        Error(Code::kUsage, "there is no name to push under").with_hint("add -t REGISTRY/REPOSITORY[:TAG]"));
-  }
   return request;
 }
 

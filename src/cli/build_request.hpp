@@ -1,5 +1,6 @@
-// BuildRequest: the command line of `slipway build` as a build::Request. Reads no file and no clock: the environment is
-// passed in. Flags and their syntax are docker's (spec/dockerfile.md section 12).
+// BuildRequest: the command line of `slipway build` as a build::Request. Reads no clock, and of files only the secrets
+// that are named and docker's config.json (its proxies); the environment is passed in. Flags and their syntax are
+// docker's (spec/dockerfile.md section 12).
 #pragma once
 
 #include <string>
@@ -19,9 +20,6 @@ namespace slipway::cli {
 [[nodiscard]] Result<build::Request> build_request(const Arguments& arguments,
                                                    const registry::Environment& environment);
 
-/// "type=tar,dest=FILE", "-" (tar to standard output) or a directory. Nothing for what needs no file: type=docker
-/// without dest (every build lands in the store); type=image and type=registry set `push`.
-[[nodiscard]] Result<std::optional<build::Output>> parse_output(std::string_view text, bool& push);
 /// "nofile=1024:2048", "nproc=512", -1 or "unlimited" for no limit.
 [[nodiscard]] Result<sandbox::Ulimit> parse_ulimit(std::string_view text);
 /// "name:address" or "name=address"; IPv6 with or without brackets.

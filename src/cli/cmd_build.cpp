@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "build/context_source.hpp"
 #include "cli/build_call.hpp"
+#include "cli/build_metadata.hpp"
 #include "cli/build_request.hpp"
 #include "cli/commands.hpp"
 #include "cli/session.hpp"
@@ -50,13 +51,13 @@ Status check_before(const build::Request& request) {
   return {};
 }
 
-/// A digest left by an earlier build must not be taken for this one's.
-Status forget_old(const std::string& iidfile) {
-  const auto there = TRY(sys::lstat_at(AT_FDCWD, iidfile));
-  return there && S_ISREG(there->st_mode) ? sys::unlink_at(AT_FDCWD, iidfile) : Status{};
+/// What an earlier build left must not be taken for this one's.
+Status forget_old(const std::string& file) {
+  const auto there = TRY(sys::lstat_at(AT_FDCWD, file));
+  return there && S_ISREG(there->st_mode) ? sys::unlink_at(AT_FDCWD, file) : Status{};
 }
 
-Status write_iidfile(const std::string& path, const std::string& text) {
+Status write_result(const std::string& path, const std::string& text) {
   auto file = TRY(OutputFile::create(path));
   TRY(file.write(text));
   return file.finish();
@@ -118,8 +119,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   auto request = TRY(build_request(arguments, session.environment));
   const Call call = TRY(parse_call(arguments));
   auto reader = TRY(session.progress(arguments, "Building"));
-  const auto iidfile = arguments.value("iidfile");
+  const auto iidfile = arguments.value("iidfile"), metadata = arguments.value("metadata-file");
   if (iidfile && call.method == Call::Method::kBuild) TRY(forget_old(*iidfile));
+  if (metadata && call.method == Call::Method::kBuild) TRY(forget_old(*metadata));
   TRY(check_before(request));
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
   if (call.method != Call::Method::kBuild) {
@@ -132,8 +134,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto outcome = TRY(std::move(built));
   bool to_stdout = false;
   for (const auto& output : request.outputs) to_stdout = to_stdout || output.destination == "-";
-  if (iidfile) TRY(write_iidfile(*iidfile, outcome.manifest.text()));
-  if (arguments.flag("quiet") && !to_stdout) TRY(session.out.write(outcome.manifest.text() + "\n"));
+  if (iidfile) TRY(write_result(*iidfile, outcome.manifest.digest.text()));
+  if (metadata) TRY(write_result(*metadata, build_metadata(outcome, TRY(build_id()))));
+  if (arguments.flag("quiet") && !to_stdout) TRY(session.out.write(outcome.manifest.digest.text() + "\n"));
   return 0;
 }
 
@@ -157,7 +160,15 @@ const Command& build_command() {
           "Progress goes to standard error. With --progress rawjson it is one JSON object per line: \"time\", "
           "\"type\"\n"
           "(started, cached, finished, log, transfer, warning) and what belongs to it; readers skip what they do not\n"
-          "know. --quiet and --iidfile give the digest that the names point at."};
+          "know. --quiet and --iidfile give the digest that the names point at.\n"
+          "\n"
+          "Keys of --output: dest (local, tar, oci, docker), tar=false (oci: a directory), name, push, "
+          "push-by-digest,\n"
+          "registry.insecure, store, name-canonical, dangling-name-prefix (image, registry); for all images\n"
+          "compression=uncompressed|gzip|zstd, compression-level, force-compression, oci-mediatypes, annotation.KEY "
+          "and\n"
+          "annotation-PLACE.KEY; rewrite-timestamp=false leaves file times alone when SOURCE_DATE_EPOCH is set.\n"
+          "docs/outputs.md tells them all."};
   return command;
 }
 

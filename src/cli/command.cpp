@@ -29,7 +29,7 @@ const std::vector<Option>& global_options() {
        .value = "DIR",
        .help = "the store (SLIPWAY_ROOT; default /var/lib/slipway for root, ~/.local/share/slipway otherwise)",
        .completes = Completes::kDirectory},
-      {.name = "debug", .help = "say more about errors"},
+      {.name = "debug", .letter = 'D', .help = "say more about errors"},
       {.name = "help", .letter = 'h', .help = "show this help"},
   };
   return options;

@@ -97,7 +97,7 @@ Examples:
 Global options:
       --root DIR              the store (SLIPWAY_ROOT; default /var/lib/slipway for root,
                               ~/.local/share/slipway otherwise)
-      --debug                 say more about errors
+  -D, --debug                 say more about errors
   -h, --help                  show this help
 
 Exit codes: 0 done (all output is written), 1 it failed, 2 the command line is wrong,
@@ -176,7 +176,7 @@ TEST(BuildRequest, EverythingAtOnce) {
   EXPECT_EQ(request->labels, (Pairs{{"a", "b=c"}, {"d", ""}}));
   ASSERT_EQ(request->tags.size(), 2u);
   EXPECT_EQ(request->tags[1].canonical(), "docker.io/team/app:latest");
-  EXPECT_TRUE(request->no_cache && request->pull && !request->push);
+  EXPECT_TRUE(request->no_cache && request->pull && request->outputs.empty());
   EXPECT_EQ(request->network, sandbox::NetworkMode::kNone);
   EXPECT_EQ(request->extra_hosts, (Pairs{{"db", "10.0.0.1"}, {"six", "::1"}}));
   ASSERT_EQ(request->ulimits.size(), 1u);
@@ -201,29 +201,70 @@ TEST(BuildRequest, SourceDateEpochIsABuildArgument) {
 
 TEST(BuildRequest, Outputs) {
   using Type = build::Output::Type;
-  const auto outputs = [](const std::string& text) {
-    auto request = request_of({"-o", text, "."});
-    EXPECT_TRUE(request) << text << ": " << request.error().what();
-    std::vector<std::pair<Type, std::string>> all;
-    for (const auto& output : request->outputs) all.emplace_back(output.type, output.destination);
-    return all;
+  const auto outputs = [](const std::vector<std::string>& words) {
+    std::vector<std::string> all = words;
+    all.emplace_back(".");
+    const auto request = request_of(all);
+    EXPECT_TRUE(request) << request.error().what();
+    std::vector<std::pair<Type, bool>> found;
+    for (const auto& output : request->outputs) found.emplace_back(output.type, output.push);
+    return found;
   };
-  using List = std::vector<std::pair<Type, std::string>>;
-  EXPECT_EQ(outputs("out"), (List{{Type::kLocal, "out"}}));
-  EXPECT_EQ(outputs("-"), (List{{Type::kTar, "-"}}));
-  EXPECT_EQ(outputs("type=local,dest=out"), (List{{Type::kLocal, "out"}}));
-  EXPECT_EQ(outputs("type=tar"), (List{{Type::kTar, "-"}}));
-  EXPECT_EQ(outputs("type=oci,dest=a.tar"), (List{{Type::kOci, "a.tar"}}));
-  EXPECT_EQ(outputs("type=docker,dest=a.tar"), (List{{Type::kDocker, "a.tar"}}));
-  EXPECT_EQ(outputs("type=docker"), List{});
-  EXPECT_EQ(outputs("type=tar,\"dest=a,b\""), (List{{Type::kTar, "a,b"}}));
-  EXPECT_EQ(error_of({"-o", "type=nope", "."}),
-            "option --output does not know the type \"nope\"; there are local, tar, oci and docker");
-  EXPECT_EQ(error_of({"-o", "type=local", "."}), "option --output type=local needs dest=DIRECTORY");
+  using List = std::vector<std::pair<Type, bool>>;
+  EXPECT_EQ(outputs({}), List());
+  EXPECT_EQ(outputs({"-o", "out", "-o", "type=oci,dest=x"}), (List{{Type::kLocal, false}, {Type::kOci, false}}));
+  EXPECT_EQ(outputs({"--load"}), (List{{Type::kImage, false}}));
+  EXPECT_EQ(outputs({"--push", "-t", "a"}), (List{{Type::kImage, true}}));
+  EXPECT_EQ(outputs({"--push", "-t", "a", "-o", "out"}), (List{{Type::kLocal, false}, {Type::kImage, true}}));
+  EXPECT_EQ(outputs({"--push", "-t", "a", "-o", "type=image"}), (List{{Type::kImage, true}}));
+  EXPECT_EQ(outputs({"-o", "type=registry,name=b"}), (List{{Type::kImage, true}}));
   EXPECT_EQ(error_of({"-o", "-", "-o", "type=oci", "."}), "only one --output can go to standard output");
-  const auto pushed = request_of({"-o", "type=registry", "-t", "app", "."});
-  ASSERT_TRUE(pushed);
-  EXPECT_TRUE(pushed->push);
+  EXPECT_EQ(error_of({"-o", "type=registry", "."}), "there is no name to push under");
+  EXPECT_EQ(error_of({"-t", "a:1", "-o", "type=registry,push-by-digest=true", "."}),
+            "option --tag \"a:1\" has a tag and can not be pushed by digest");
+  EXPECT_TRUE(request_of({"-t", "a", "-o", "type=registry,push-by-digest=true", "."}));
+}
+
+TEST(BuildRequest, FormatsThatNeedOciTypesGetThem) {
+  const auto request = request_of({"-o", "type=image,oci-mediatypes=false,compression=zstd", "."});
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->outputs[0].format.family, oci::Family::kOci);
+  EXPECT_EQ(request->notes,
+            std::vector<std::string>{"oci-mediatypes=false is not kept: compression=zstd needs OCI media types"});
+  const auto annotated = request_of({"-o", "type=image,oci-mediatypes=false", "--annotation", "a=b", "."});
+  EXPECT_EQ(annotated->outputs[0].format.family, oci::Family::kOci);
+  EXPECT_EQ(annotated->annotations.size(), 1u);
+  const auto docker = request_of({"-o", "type=image,oci-mediatypes=false", "."});
+  EXPECT_EQ(docker->outputs[0].format.family, oci::Family::kDocker);
+  EXPECT_TRUE(docker->notes.empty());
+}
+
+TEST(BuildRequest, RewriteTimestampIsOneAnswer) {
+  EXPECT_TRUE(request_of({"."})->clamp_times);
+  EXPECT_FALSE(request_of({"-o", "type=oci,rewrite-timestamp=false", "."})->clamp_times);
+  EXPECT_EQ(request_of({"-o", "type=oci,rewrite-timestamp=true", "."})->notes.size(), 1u) << "there is no epoch";
+  EXPECT_TRUE(request_of({"-o", "type=oci,rewrite-timestamp=true", "."}, {{"SOURCE_DATE_EPOCH", "1"}})->notes.empty());
+  EXPECT_NE(
+      error_of({"-o", "type=oci,dest=a,rewrite-timestamp=true", "-o", "type=oci,dest=b,rewrite-timestamp=false", "."}),
+      "no error");
+}
+
+TEST(BuildRequest, StagesThatAreRunAgain) {
+  EXPECT_EQ(request_of({"--no-cache-filter", "a,b", "--no-cache-filter=c", "."})->no_cache_stages,
+            (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(error_of({"--no-cache", "--no-cache-filter=a", "."}),
+            "options --no-cache and --no-cache-filter exclude each other");
+}
+
+TEST(BuildRequest, WhatChangesNothingIsTold) {
+  const auto request =
+      request_of({"--memory=1g", "--cache-from=a", "--cache-to", "type=inline", "--builder", "b", "."});
+  ASSERT_TRUE(request) << request.error().what();
+  EXPECT_EQ(request->notes.size(), 4u);
+  EXPECT_TRUE(
+      request_of({"."},
+                 {{"DOCKER_BUILDKIT", "0"}, {"BUILDKIT_COLORS", "run=green"}, {"BUILDX_NO_DEFAULT_ATTESTATIONS", "1"}})
+          ->notes.empty());
 }
 
 TEST(BuildRequest, Contexts) {

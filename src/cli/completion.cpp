@@ -1,5 +1,8 @@
 #include "cli/completion.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/text.hpp"
 
 namespace slipway::cli {
@@ -9,7 +12,9 @@ namespace {
 constexpr std::string_view kImages = "slipway images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null";
 
 std::vector<Option> all_options(const Command& command) {
-  std::vector<Option> options = command.options;
+  std::vector<Option> options;
+  std::copy_if(command.options.begin(), command.options.end(), std::back_inserter(options),
+               [](const Option& option) { return !option.compatibility; });
   options.insert(options.end(), global_options().begin(), global_options().end());
   return options;
 }
@@ -227,7 +232,8 @@ std::string fish(const std::vector<const Command*>& commands) {
     out += fmt::format("complete -c slipway -n __fish_use_subcommand -a {} -d '{}'\n", command->name,
                        fish_text(command->summary));
     const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command->name);
-    for (const auto& option : command->options) out += fish_option(option, condition);
+    for (const auto& option : command->options)
+      if (!option.compatibility) out += fish_option(option, condition);
     if (command->completes != Completes::kNothing)
       out += fmt::format("complete -c slipway{}{}\n", condition, fish_action(command->completes, command->words));
   }

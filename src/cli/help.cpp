@@ -43,6 +43,7 @@ std::string option_list(const std::vector<Option>& options) {
   constexpr std::size_t kColumn = 30;
   std::string out;
   for (const auto& option : options) {
+    if (option.compatibility) continue;
     std::string left = "  " + spelling(option);
     if (left.size() + 2 > kColumn) {
       out += left + "\n" + std::string(kColumn, ' ');
@@ -52,6 +53,16 @@ std::string option_list(const std::vector<Option>& options) {
     out += folded(option.help, kColumn);
   }
   return out;
+}
+
+/// What is only taken because docker has it, by name.
+std::string compatible_list(const std::vector<Option>& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options)
+    if (option.compatibility) names.push_back(fmt::format("--{}", option.name));
+  if (names.empty()) return {};
+  return "\nOptions of docker that change nothing here (a note says so) or are refused by name:\n  " +
+         folded(join(names, " "), 2);
 }
 
 std::string example_list(const std::vector<Example>& examples) {
@@ -91,7 +102,7 @@ std::string help_page(const Command& command) {
       fmt::format("{}.\n\nUsage: slipway {}{}{}{}\n", command.summary, command.name,
                   command.options.empty() ? "" : " [OPTIONS]", command.arguments.empty() ? "" : " ", command.arguments);
   if (!command.examples.empty()) out += "\nExamples:\n" + example_list(command.examples);
-  if (!command.options.empty()) out += "\nOptions:\n" + option_list(command.options);
+  if (!command.options.empty()) out += "\nOptions:\n" + option_list(command.options) + compatible_list(command.options);
   out += "\nGlobal options:\n" + option_list(global_options());
   if (!command.notes.empty()) out += fmt::format("\n{}\n", command.notes);
   out += kExitCodes;

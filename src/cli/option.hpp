@@ -30,6 +30,7 @@ struct Option {
   std::string_view help;   ///< one clause, no full stop
   Completes completes = Completes::kNothing;
   std::string_view words = {};  ///< for kWords: the values, separated by blanks
+  bool compatibility = false;   ///< taken for docker's sake: help only names it, completion does not offer it
 };
 
 /// What was given, in order. Asking for an option by name needs no check that it exists: an unknown one was not given.

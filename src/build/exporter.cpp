@@ -1,0 +1,126 @@
+#include "build/exporter.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace slipway::build {
+namespace {
+
+using Type = Output::Type;
+
+bool is_image(const Output& output) {
+  return output.type == Type::kImage || output.type == Type::kOci || output.type == Type::kDocker;
+}
+
+bool any_of_type(const Request& request, Type type) {
+  return std::any_of(request.outputs.begin(), request.outputs.end(),
+                     [&](const Output& output) { return output.type == type; });
+}
+
+std::string repository(const oci::Reference& name) { return name.registry() + "/" + name.repository(); }
+
+/// The name with the digest in place of a tag: "host/app@sha256:…".
+Result<oci::Reference> with_digest_only(const std::string& name, const oci::Digest& digest) {
+  return oci::Reference::parse(name + "@" + digest.text());
+}
+
+}  // namespace
+
+Status check_outputs(const Request& request) {
+  const auto check = [&](const std::vector<Annotation>& annotations) -> Status {
+    for (const auto& annotation : annotations) {
+      if (annotation.place == Annotation::Place::kIndex || annotation.place == Annotation::Place::kIndexDescriptor)
+        return fail(Code::kUsage, "the annotation {} is for an index, but an image of one platform has none",
+                    quoted(annotation.key, 128));
+      if (annotation.platform && *annotation.platform != request.platform)
+        return fail(Code::kUsage, "the annotation {} is for {}, but the image is built for {}",
+                    quoted(annotation.key, 128), annotation.platform->text(), request.platform.text());
+    }
+    return {};
+  };
+  TRY(check(request.annotations));
+  for (const auto& output : request.outputs) TRY(check(output.format.annotations));
+  return {};
+}
+
+Result<Exported> Exporter::run() {
+  const auto first = std::find_if(request_.outputs.begin(), request_.outputs.end(), is_image);
+  Output usual{.type = Type::kImage, .destination = ""};
+  if (first != request_.outputs.end()) usual.format = first->format;
+  const Exported main = TRY(image(usual.format));
+  for (const auto& output : request_.outputs) {
+    const Exported written = is_image(output) ? TRY(image(output.format)) : main;
+    TRY(write_output(output, shop_, written, stack_, request_, tools_, cancel_));
+  }
+  if (!any_of_type(request_, Type::kImage) && !any_of_type(request_, Type::kCacheOnly)) TRY(keep(usual));
+  for (const auto& output : request_.outputs)
+    if (output.type == Type::kImage) TRY(keep(output));
+  for (const auto& output : request_.outputs)
+    if (output.push) TRY(push(output));
+  return main;
+}
+
+Result<Exported> Exporter::image(const ImageFormat& format) {
+  for (const auto& [known, image] : images_)
+    if (known == format) return image;
+  ImageFormat whole = format;
+  // Those of the output are the closer ones: they come last, and the last of a key counts.
+  whole.annotations.insert(whole.annotations.begin(), request_.annotations.begin(), request_.annotations.end());
+  const Exported image = TRY(write_image(shop_, plan_, stack_, request_.source_date_epoch, whole, vertex_, cancel_));
+  say("exporting manifest " + image.manifest.digest.text());
+  say("exporting config " + image.config.text());
+  images_.emplace_back(format, image);
+  return image;
+}
+
+Result<std::vector<oci::Reference>> Exporter::stored_names(const Output& output, const Exported& image) const {
+  const oci::Digest& digest = image.manifest.digest;
+  std::vector<oci::Reference> names;
+  const auto given = names_of(output, request_);
+  for (const auto& name : given) {
+    if (!output.by_digest) names.push_back(name);
+    if (output.by_digest || output.name_canonical) names.push_back(TRY(with_digest_only(repository(name), digest)));
+  }
+  if (given.empty() && !output.dangling_prefix.empty())
+    names.push_back(TRY(with_digest_only(output.dangling_prefix, digest)));
+  std::erase_if(names, [&](const auto& name) { return std::find(kept_.begin(), kept_.end(), name) != kept_.end(); });
+  return names;
+}
+
+Status Exporter::keep(const Output& output) {
+  if (!output.store) return {};
+  const Exported image = TRY(this->image(output.format));
+  const auto names = TRY(stored_names(output, image));
+  if (names.empty() && !kept_.empty()) return {};
+  TRY(shop_.store.set_names(shop_.scope, names, image.manifest.digest, image.manifest.media_type,
+                            store::Durable::kYes));
+  for (const auto& name : names) {
+    say("naming to " + name.canonical());
+    call(name.canonical());
+    kept_.push_back(name);
+  }
+  return {};
+}
+
+Status Exporter::push(const Output& output) {
+  const Exported image = TRY(this->image(output.format));
+  const auto trust = output.insecure ? registry::Trust::kAnybody : registry::Trust::kVerified;
+  for (const auto& name : names_of(output, request_)) {
+    const std::string target = output.by_digest ? repository(name) : name.canonical();
+    (void)TRY(context(shop_.images.push(image.manifest.digest, image.manifest.media_type, name, shop_.sink, cancel_,
+                                        {.by_digest = output.by_digest, .trust = trust}),
+                      "while pushing {}", output.by_digest ? target : name.familiar()));
+    say("pushed " + target + "@" + image.manifest.digest.text());
+    call(target);
+  }
+  return {};
+}
+
+void Exporter::say(const std::string& what) const { shop_.sink.on(progress::Log{vertex_, 2, what + "\n"}); }
+
+void Exporter::call(std::string name) {
+  if (std::find(called_.begin(), called_.end(), name) == called_.end()) called_.push_back(std::move(name));
+}
+
+}  // namespace slipway::build

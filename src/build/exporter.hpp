@@ -1,0 +1,48 @@
+// Exporter: what a build was asked to leave behind: images in as many formats as the outputs need, files, names in
+// the store, pushes; in this order, so that nothing is named or pushed when a file could not be written.
+#pragma once
+
+#include <vector>
+
+#include "build/export.hpp"
+
+namespace slipway::build {
+
+/// What is wrong with the outputs whatever the build gives; kUsage. Called before any step runs.
+[[nodiscard]] Status check_outputs(const Request& request);
+
+class Exporter {
+ public:
+  /// `vertex` is what progress is told of. Everything outlives the object.
+  Exporter(const Request& request, const Tools& tools, const Workshop& shop, const Plan& plan, const Stack& stack,
+           progress::VertexId vertex, const Cancel& cancel)
+      : request_(request), tools_(tools), shop_(shop), plan_(plan), stack_(stack), vertex_(vertex), cancel_(cancel) {}
+
+  /// Gives the image that the names, --iidfile and --metadata-file tell of: that of the first output that is an image,
+  /// else the usual one, which is kept in the store unless an output is kCacheOnly.
+  [[nodiscard]] Result<Exported> run();
+  /// What the image was called, in the store or in registries.
+  [[nodiscard]] const std::vector<std::string>& names() const { return called_; }
+
+ private:
+  /// The image in a format; written once.
+  [[nodiscard]] Result<Exported> image(const ImageFormat& format);
+  [[nodiscard]] Status keep(const Output& output);
+  [[nodiscard]] Status push(const Output& output);
+  [[nodiscard]] Result<std::vector<oci::Reference>> stored_names(const Output& output, const Exported& image) const;
+  void say(const std::string& what) const;
+  void call(std::string name);
+
+  const Request& request_;
+  const Tools& tools_;
+  const Workshop& shop_;
+  const Plan& plan_;
+  const Stack& stack_;
+  const progress::VertexId vertex_;
+  const Cancel& cancel_;
+  std::vector<std::pair<ImageFormat, Exported>> images_;
+  std::vector<oci::Reference> kept_;  ///< names that are set: the first output that has one wins
+  std::vector<std::string> called_;
+};
+
+}  // namespace slipway::build
