@@ -64,12 +64,15 @@ class Solve {
         user_(cancel),
         stop_(cancel),
         nodes_(graph.vertices().size()),
+        forced_(graph.vertices().size()),
         events_(1 << 20),
         light_(2),
         finishers_(2),
         runners_(std::max<std::size_t>(1, options.parallelism)) {
-    for (std::size_t v = 0; v < nodes_.size(); ++v)
+    for (std::size_t v = 0; v < nodes_.size(); ++v) {
       for (const Input& input : vertex(v).inputs) nodes_[input.vertex].dependents.push_back(v);
+      forced_[v] = force(v);
+    }
   }
 
   Result<std::vector<OutputPtr>> run(const std::vector<std::size_t>& targets) {
@@ -94,6 +97,25 @@ class Solve {
 
  private:
   const Vertex& vertex(std::size_t v) const { return graph_.vertices()[v]; }
+
+  /// What ignore_records does to a vertex and to all that stands upon it: nothing may be answered by a record that
+  /// would keep it from running. Inputs have lower indices.
+  struct Forced {
+    bool runs = false;      ///< it ignores records, or is made upon something that runs anew
+    bool below = false;     ///< something that leads to it runs anew
+    bool contents = false;  ///< so does what leads to an input by content: what that holds must be seen first
+  };
+  Forced force(std::size_t v) const {
+    Forced forced{.runs = vertex(v).ignore_records};
+    for (const Input& input : vertex(v).inputs) {
+      const Forced& of = forced_[input.vertex];
+      forced.runs = forced.runs || (!input.by_content && of.runs);
+      forced.contents = forced.contents || (input.by_content && of.below);
+      forced.below = forced.below || of.below;
+    }
+    forced.below = forced.below || forced.runs;
+    return forced;
+  }
   bool stopped() const { return error_.has_value() || user_.fired(); }
 
   void want(std::size_t v, Desire desire) {
@@ -177,8 +199,7 @@ class Solve {
   void note_miss(std::size_t v) {
     Node& node = nodes_[v];
     if (node.missed || node.record || !vertex(v).op->recorded()) return;
-    bool missed =
-        vertex(v).ignore_records || node.content == Step::kDone || (node.fast == Step::kDone && !by_content(v));
+    bool missed = forced_[v].runs || node.content == Step::kDone || (node.fast == Step::kDone && !by_content(v));
     for (const Input& input : vertex(v).inputs) missed = missed || (!input.by_content && nodes_[input.vertex].missed);
     if (!missed) return;
     node.missed = true;
@@ -204,7 +225,7 @@ class Solve {
     return false;
   }
 
-  bool looks_up(std::size_t v) const { return vertex(v).op->recorded() && !vertex(v).ignore_records; }
+  bool looks_up(std::size_t v) const { return vertex(v).op->recorded() && !forced_[v].runs; }
 
   void look_up_fast(std::size_t v) {
     Node& node = nodes_[v];
@@ -212,7 +233,7 @@ class Solve {
     for (const Key& key : input_keys(v)) parts.push_back(key.text());
     node.fast_key = combine(*node.definition_key, parts);
     node.fast = Step::kRunning;
-    if (!looks_up(v)) return fast_answer(v, std::optional<Record>{});
+    if (!looks_up(v) || forced_[v].contents) return fast_answer(v, std::optional<Record>{});
     post(
         light_, [this, key = *node.fast_key] { return records_.find(key); },
         [this, v](Result<std::optional<Record>> record) { fast_answer(v, std::move(record)); });
@@ -443,6 +464,7 @@ class Solve {
   const Cancel user_;
   CancelSource stop_;
   std::vector<Node> nodes_;
+  std::vector<Forced> forced_;
   std::map<Key, std::size_t> owners_;
   std::deque<std::size_t> agenda_;
   std::optional<Error> error_;

@@ -68,7 +68,8 @@ struct Input {
 struct Vertex {
   std::shared_ptr<Op> op;
   std::vector<Input> inputs;    ///< indices of vertices added before
-  bool ignore_records = false;  ///< --no-cache: run, and record anew
+  /// --no-cache: run, and record anew; so does what is made upon it. What takes it by content looks for that content.
+  bool ignore_records = false;
 };
 
 class Graph {

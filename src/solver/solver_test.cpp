@@ -268,5 +268,45 @@ TEST_F(SolverTest, TenThousandVerticesInARow) {
   EXPECT_EQ(records.records.size(), 10'000u);
 }
 
+/// base → forced → above, and `taker` takes `above` by content over a base of its own.
+struct Forced {
+  std::shared_ptr<Concat> forced, above, own, taker;
+  Graph graph;
+  std::size_t target = 0;
+  explicit Forced(bool ignore, std::string result = "")
+      : forced(Fixture::op("forced", result)),
+        above(Fixture::op("above", result)),
+        own(Fixture::op("own")),
+        taker(Fixture::op("taker")) {
+    const auto v = graph.add({above, {{graph.add({forced, {}, ignore})}}});
+    target = graph.add({taker, {{graph.add({own, {}})}, {v, true}}});
+  }
+};
+
+TEST_F(SolverTest, WhatIgnoresRecordsRunsThoughALaterRecordIsThere) {
+  Forced first(false);
+  ASSERT_TRUE(solve(first.graph, {first.target}));
+  Forced second(true);
+  ASSERT_TRUE(solve(second.graph, {second.target}));
+  EXPECT_EQ(second.forced->runs, 1);
+  EXPECT_EQ(second.above->runs, 1) << "it is made upon what ran anew";
+  EXPECT_EQ(second.taker->runs, 0) << "the content is the same";
+  EXPECT_EQ(second.own->runs, 0);
+  Forced third(false);
+  ASSERT_TRUE(solve(third.graph, {third.target}));
+  EXPECT_EQ(third.forced->runs + third.above->runs + third.taker->runs, 0);
+}
+
+TEST_F(SolverTest, WhatIgnoresRecordsAndComesOutOtherwiseIsTakenAnew) {
+  Forced first(false);
+  ASSERT_TRUE(solve(first.graph, {first.target}));
+  Forced second(true, "changed");
+  EXPECT_EQ(text((*solve(second.graph, {second.target}))[0]), "taker(own)(changed)");
+  EXPECT_EQ(second.taker->runs, 1);
+  Forced third(false);
+  EXPECT_EQ(text((*solve(third.graph, {third.target}))[0]), "taker(own)(changed)") << "the new records count";
+  EXPECT_EQ(third.taker->runs, 0);
+}
+
 }  // namespace
 }  // namespace slipway::solver
