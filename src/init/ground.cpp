@@ -24,8 +24,12 @@ int clone_machine(const char* path) {
 }
 
 int clone_base(const Base<Borrowed>& base) {
-  const int mount = clone_mount(AT_FDCWD, base.path.data, 0);
+  const int mount = clone_machine(base.path.data);
   if (mount < 0) fail(errno, "cannot clone the mount of %s", base.path.data);
+  // The mount namespace of the step is owned by the user namespace: what is read-only when it is made stays so there,
+  // whatever capabilities a step has (mount_namespaces(7), "locked" flags).
+  if (base.read_only && set_attributes(mount, MOUNT_ATTR_RDONLY, true) < 0)
+    fail(errno, "cannot make %s read-only", base.path.data);
   if (!base.id_mapped) return mount;
   mount_attr change{};
   change.attr_set = MOUNT_ATTR_IDMAP;
@@ -35,8 +39,19 @@ int clone_base(const Base<Borrowed>& base) {
   return mount;
 }
 
+bool is_directory(int mount) {
+  struct stat info{};
+  return fstat(mount, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 void put(int mount, int ground, const char* name) {
-  if (mkdirat(ground, name, 0755) < 0) fail(errno, "cannot make the directory %s", name);
+  if (mount < 0 || is_directory(mount)) {
+    if (mkdirat(ground, name, 0755) < 0) fail(errno, "cannot make the directory %s", name);
+  } else {
+    const int file = openat(ground, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0) fail(errno, "cannot make the file %s", name);
+    close(file);
+  }
   if (mount >= 0 && attach(mount, ground, name) < 0) fail(errno, "cannot attach the mount %s", name);
   if (mount >= 0) close(mount);
 }

@@ -126,7 +126,7 @@ int mount_dev(const StepOrders& orders, int root, const Devices& devices, StubLo
   return null_device;
 }
 
-void mount_proc(int root, int null_device, StubLog& log) {
+void mount_proc(const StepOrders& orders, int root, int null_device, StubLog& log) {
   char why[512];
   const int proc = make_mount("proc", nullptr, 0, kInert, why);
   if (proc < 0 && errno == EPERM)
@@ -135,8 +135,11 @@ void mount_proc(int root, int null_device, StubLog& log) {
          "docker --security-opt systempaths=unconfined, Kubernetes procMount: Unmasked)");
   if (proc < 0) fail(errno, "cannot mount /proc%s", why);
   attach_to(proc, own_directory(root, "proc", log), "/proc");
-  for (const char* name : kMaskedProc) mask(proc, name, null_device);
-  for (const char* name : kReadOnlyProc) make_read_only(proc, name);
+  // Unmasked, what belongs to the machine is still its root's, who is nobody in a step.
+  for (const char* name : kMaskedProc)
+    if (!orders.insecure) mask(proc, name, null_device);
+  for (const char* name : kReadOnlyProc)
+    if (!orders.insecure) make_read_only(proc, name);
   close(proc);
 }
 
@@ -144,7 +147,8 @@ void mount_sys(const StepOrders& orders, int root, int null_device, StubLog& log
   char why[512];
   int sys = -1;
   // A fresh one shows the devices of the network namespace; its owner alone may mount it.
-  if (orders.network != Network::kHost) sys = make_mount("sysfs", nullptr, 0, kInert | MOUNT_ATTR_RDONLY, why);
+  const std::uint64_t attributes = kInert | (orders.insecure ? 0 : MOUNT_ATTR_RDONLY);
+  if (orders.network != Network::kHost) sys = make_mount("sysfs", nullptr, 0, attributes, why);
   if (sys < 0) {
     sys = clone_mount(AT_FDCWD, "/y", AT_RECURSIVE);
     if (sys < 0) fail(errno, "cannot clone /sys");
@@ -158,7 +162,8 @@ void mount_sys(const StepOrders& orders, int root, int null_device, StubLog& log
       close(group);
     }
   }
-  for (const char* name : kMaskedSys) mask(sys, name, null_device);
+  for (const char* name : kMaskedSys)
+    if (!orders.insecure) mask(sys, name, null_device);
   close(sys);
 }
 
@@ -166,7 +171,7 @@ void mount_sys(const StepOrders& orders, int root, int null_device, StubLog& log
 
 void mount_machine(const StepOrders& orders, int root, const Devices& devices, StubLog& log) {
   const int null_device = mount_dev(orders, root, devices, log);
-  mount_proc(root, null_device, log);
+  mount_proc(orders, root, null_device, log);
   mount_sys(orders, root, null_device, log);
   close(null_device);
 }

@@ -19,7 +19,7 @@
 namespace slipway::init {
 
 inline constexpr std::uint32_t kMagic = 0x49504c53;  // "SLPI"
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 
 // Descriptors that init starts with, besides 0 (/dev/null), 1 and 2 (the step's output).
 inline constexpr int kControlFd = 3;
@@ -37,7 +37,14 @@ enum class Job : std::uint32_t {
 };
 
 enum class Network : std::uint32_t { kNew, kJoin, kHost };
-enum class MountKind : std::uint32_t { kTree, kTmpfs, kDirectory, kFile };
+enum class MountKind : std::uint32_t {
+  kTree,
+  kTmpfs,
+  kDirectory,
+  kFile,
+  kSocket,  ///< a listening socket that exists in the step only; answers with its descriptor
+  kHost,    ///< a device node, file or directory of the machine
+};
 
 /// How the sandbox holds orders: owning containers.
 struct Owned {
@@ -50,11 +57,13 @@ struct IdMap {
   std::uint32_t inside = 0, outside = 0, count = 0;
 };
 
-/// A directory of the store that init clones, id-mapped if asked, before it enters the user namespace.
+/// A directory of the store (or a device node, file or directory of the machine) that init clones, id-mapped if asked,
+/// before it enters the user namespace. What is read-only then can not be made writable inside, by nobody.
 template <class P>
 struct Base {
   typename P::Text path;
   bool id_mapped = false;
+  bool read_only = false;
 };
 
 /// A path below a base: relative, chosen by us, free of symlinks.
@@ -69,16 +78,17 @@ template <class P>
 struct Mount {
   MountKind kind = MountKind::kTree;
   typename P::Text target;                     ///< absolute, cleaned; hostile
-  typename P::template List<Place<P>> lowers;  ///< kTree: topmost first; kDirectory: the one directory
+  typename P::template List<Place<P>> lowers;  ///< kTree: topmost first; kDirectory, kHost: the one place
   typename P::Text source;                     ///< kTree: path inside the tree; hostile
-  bool read_only = false;                      ///< kTree, kDirectory
+  bool read_only = false;                      ///< kTree, kDirectory, kHost
   bool discard_writes = false;                 ///< kTree
   Place<P> scratch;                            ///< kTree with discard_writes: an empty directory
-  std::uint64_t size = 0;                      ///< kTmpfs: bytes, 0 is the kernel's default
-  typename P::Text content;                    ///< kFile
-  std::uint32_t mode = 0, uid = 0, gid = 0;    ///< kFile
-  bool over_link = false;                      ///< kFile: mount upon the last component even if it is a symlink
-  bool optional = false;                       ///< kFile: skipped where the parent can not be had
+  std::uint64_t size = 0;  ///< kTmpfs: bytes, 0 is the kernel's default; kSocket: its number, which the answer carries
+  typename P::Text content;                  ///< kFile
+  std::uint32_t mode = 0, uid = 0, gid = 0;  ///< kFile, kSocket
+  bool over_link = false;                    ///< kFile: mount upon the last component even if it is a symlink
+  bool optional = false;                     ///< kFile: skipped where the parent can not be had
+  bool device = false;                       ///< kHost: a device node, to be used as such
 };
 
 template <class P>
@@ -109,11 +119,12 @@ struct Orders {
   typename P::Text working_directory, hostname;
   std::uint32_t uid = 0, gid = 0;
   typename P::template List<std::uint32_t> groups;
+  bool insecure = false;  ///< all capabilities, the small filter, nothing of /proc masked (docs/isolation.md)
   std::uint32_t output_uid = 0, output_gid = 0;  ///< who owns the output pipes, in ids of the builder's namespace
   Network network = Network::kNew;
-  std::uint32_t ready_ms = 0;     ///< kUplink: how long the helper may take
-  typename P::Text cgroup_procs;  ///< file to write "0" into, or empty
-  bool cgroup_mount = false;      ///< mount cgroup2 read-only at /sys/fs/cgroup
+  std::uint32_t ready_ms = 0;                                ///< kUplink: how long the helper may take
+  typename P::template List<typename P::Text> cgroup_procs;  ///< files to write "0" into
+  bool cgroup_mount = false;                                 ///< mount cgroup2 read-only at /sys/fs/cgroup
   typename P::template List<Limit<P>> limits;
   std::uint64_t shm_bytes = 0;
   typename P::template List<Mount<P>> mounts;
@@ -126,7 +137,7 @@ void fields(A& a, IdMap& v) {
 }
 template <class A, class P>
 void fields(A& a, Base<P>& v) {
-  a(v.path, v.id_mapped);
+  a(v.path, v.id_mapped, v.read_only);
 }
 template <class A, class P>
 void fields(A& a, Place<P>& v) {
@@ -135,7 +146,7 @@ void fields(A& a, Place<P>& v) {
 template <class A, class P>
 void fields(A& a, Mount<P>& v) {
   a(v.kind, v.target, v.lowers, v.source, v.read_only, v.discard_writes, v.scratch, v.size, v.content, v.mode, v.uid,
-    v.gid, v.over_link, v.optional);
+    v.gid, v.over_link, v.optional, v.device);
 }
 template <class A, class P>
 void fields(A& a, Limit<P>& v) {
@@ -149,8 +160,8 @@ void fields(A& a, Barred& v) {
 template <class A, class P>
 void fields(A& a, Orders<P>& v) {
   a(v.job, v.uid_map, v.gid_map, v.bases, v.lowers, v.upper, v.work, v.one_call_overlay, v.argv, v.environment,
-    v.working_directory, v.hostname, v.uid, v.gid, v.groups, v.output_uid, v.output_gid, v.network, v.ready_ms,
-    v.cgroup_procs, v.cgroup_mount, v.limits, v.shm_bytes, v.mounts, v.barred);
+    v.working_directory, v.hostname, v.uid, v.gid, v.groups, v.insecure, v.output_uid, v.output_gid, v.network,
+    v.ready_ms, v.cgroup_procs, v.cgroup_mount, v.limits, v.shm_bytes, v.mounts, v.barred);
 }
 
 /// Appends the wire form. Used by the sandbox.
@@ -194,7 +205,7 @@ inline std::string encode(Orders<Owned>& orders) {
 }
 
 enum class AnswerKind : std::uint32_t {
-  kDescriptor,  ///< one descriptor rides along (SCM_RIGHTS)
+  kDescriptor,  ///< one descriptor rides along (SCM_RIGHTS); of a step: `number` is that of the kSocket mount
   kDone,        ///< the job is done
   kExited,      ///< the command ended: `number` is the exit code, `extra` the signal
   kNotStarted,  ///< exec failed: `number` is 126 or 127 as shells and runc use them, `text` says why

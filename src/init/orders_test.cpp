@@ -22,7 +22,7 @@ Orders<Owned> sample() {
   Orders<Owned> orders;
   orders.job = Job::kProbe;
   orders.uid_map = {{0, 1000, 1}, {1, 100000, 65536}};
-  orders.bases = {{"/store/snapshots", true}, {"/store/work/l/d", false}};
+  orders.bases = {{"/store/snapshots", true, true}, {"/store/work/l/d", false, false}};
   orders.lowers = {{0, "b/fs"}, {0, "a/fs"}};
   orders.upper = {1, "fs"};
   orders.environment = {"A=1", std::string("B=") + std::string(100000, 'x')};
@@ -50,6 +50,8 @@ TEST(Orders, ComeBackAsTheyWere) {
   EXPECT_EQ(back.uid_map[1].outside, 100000U);
   EXPECT_TRUE(back.bases[0].id_mapped);
   EXPECT_FALSE(back.bases[1].id_mapped);
+  EXPECT_TRUE(back.bases[0].read_only);
+  EXPECT_FALSE(back.bases[1].read_only);
   EXPECT_STREQ(back.lowers[1].path.data, "a/fs");
   EXPECT_EQ(std::string_view(back.environment[1].data), orders.environment[1]);
   EXPECT_EQ(back.shm_bytes, std::uint64_t{1} << 40);

@@ -24,6 +24,15 @@ constexpr std::uint64_t kDocker = bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | bit(C
 constexpr sock_filter kFilter[] = {
 #include "seccomp_default.inc"
 };
+constexpr sock_filter kSmallFilter[] = {
+#include "seccomp_insecure.inc"
+};
+
+template <std::size_t kSize>
+int install(const sock_filter (&filter)[kSize]) {
+  sock_fprog program{static_cast<unsigned short>(kSize), const_cast<sock_filter*>(filter)};
+  return static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
 
 }  // namespace
 
@@ -47,10 +56,22 @@ int set_capabilities(bool docker_default) {
   return static_cast<int>(syscall(SYS_capset, &header, data));
 }
 
-int install_filter() {
-  sock_fprog program{static_cast<unsigned short>(sizeof kFilter / sizeof kFilter[0]),
-                     const_cast<sock_filter*>(kFilter)};
-  return static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+int keep_capabilities() { return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0); }
+
+int raise_all_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (syscall(SYS_capget, &header, data) < 0) return -1;
+  for (auto& half : data) half.effective = half.inheritable = half.permitted;
+  if (syscall(SYS_capset, &header, data) < 0) return -1;
+  for (int capability = 0; capability < 64; ++capability) {
+    if ((data[capability / 32].permitted >> (capability % 32) & 1U) == 0) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0) return -1;
+  }
+  return 0;
 }
+
+int install_filter() { return install(kFilter); }
+int install_small_filter() { return install(kSmallFilter); }
 
 }  // namespace slipway::init

@@ -38,8 +38,9 @@ void answer(AnswerKind kind, int number, int extra, const char* text) {
   send_answer(head, text, -1);
 }
 
-void answer_descriptor(int descriptor) {
+void answer_descriptor(int descriptor, int number) {
   AnswerHead head;
+  head.number = number;
   head.kind = AnswerKind::kDescriptor;
   send_answer(head, "", descriptor);
 }

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,6 +72,34 @@ int make_file(const Mount<Borrowed>& wanted, unsigned number) {
   return copy;
 }
 
+/// The builder gets the listening end; the name of the socket is in this mount namespace only and goes with it.
+int make_socket(const Mount<Borrowed>& wanted, unsigned number) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (void)snprintf(address.sun_path, sizeof address.sun_path, "/w/s%u", number);
+  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener < 0 || bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+      chown(address.sun_path, wanted.uid, wanted.gid) < 0 || chmod(address.sun_path, wanted.mode) < 0 ||
+      listen(listener, SOMAXCONN) < 0)
+    fail(errno, "cannot make the socket %s of %u:%u", wanted.target.data, wanted.uid, wanted.gid);
+  const int copy = clone_mount(AT_FDCWD, address.sun_path, 0);
+  if (copy < 0 || set_attributes(copy, MOUNT_ATTR_RDONLY, false) < 0)
+    fail(errno, "cannot clone the socket %s", wanted.target.data);
+  answer_descriptor(listener, static_cast<int>(wanted.size));
+  close(listener);
+  return copy;
+}
+
+/// Neither set-id bits nor, on what is no device, devices of the machine mean anything to a step.
+int clone_of_host(const Mount<Borrowed>& wanted) {
+  const int copy = clone_mount(AT_FDCWD, GroundPath(wanted.lowers[0]).text, AT_RECURSIVE);
+  if (copy < 0) fail(errno, "cannot clone what %s shows of the machine", wanted.target.data);
+  const std::uint64_t attributes = MOUNT_ATTR_NOSUID | (wanted.device ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV) |
+                                   (wanted.read_only ? MOUNT_ATTR_RDONLY : 0);
+  if (set_attributes(copy, attributes, true) < 0) fail(errno, "cannot set flags of %s", wanted.target.data);
+  return copy;
+}
+
 int make_wanted(const StepOrders& orders, const Mount<Borrowed>& wanted, unsigned number) {
   switch (wanted.kind) {
     case MountKind::kTree:
@@ -84,6 +114,10 @@ int make_wanted(const StepOrders& orders, const Mount<Borrowed>& wanted, unsigne
       if (set_attributes(copy, attributes, false) < 0) fail(errno, "cannot set flags of %s", wanted.target.data);
       return copy;
     }
+    case MountKind::kSocket:
+      return make_socket(wanted, number);
+    case MountKind::kHost:
+      return clone_of_host(wanted);
     case MountKind::kTmpfs:
       break;
   }

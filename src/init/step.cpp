@@ -25,12 +25,13 @@
 namespace slipway::init {
 namespace {
 
-/// The step's own group of the pids controller: entered before the cgroup namespace, whose root it becomes.
-void join_cgroup(const StepOrders& orders) {
-  if (orders.cgroup_procs.empty()) return;
-  const int file = open(orders.cgroup_procs.data, O_WRONLY | O_CLOEXEC);
-  if (file < 0 || write(file, "0", 1) != 1) fail(errno, "cannot join the control group %s", orders.cgroup_procs.data);
-  close(file);
+/// The step's own groups: entered before the cgroup namespace, whose roots they become.
+void join_cgroups(const StepOrders& orders) {
+  for (const auto& procs : orders.cgroup_procs) {
+    const int file = open(procs.data, O_WRONLY | O_CLOEXEC);
+    if (file < 0 || write(file, "0", 1) != 1) fail(errno, "cannot join the control group %s", procs.data);
+    close(file);
+  }
 }
 
 /// Hard limits can be raised only out here (CAP_SYS_RESOURCE of the machine); the command itself lowers and sets.
@@ -131,7 +132,7 @@ void tell_failed_start(int report) {
 }  // namespace
 
 void run_step(const StepOrders& orders) {
-  join_cgroup(orders);
+  join_cgroups(orders);
   allow_limits(orders);
   if (orders.job == Job::kStep) own_output(orders);
   const Devices devices = leave_host(orders);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -72,25 +73,30 @@ bool is_own(const std::string& text, const std::vector<Prefix>& own) {
   return text == "::1" || text == "::" || std::ranges::find(own, prefix) != own.end();
 }
 
-HelperCommand pasta_command(const Machine& machine, const HelperDescriptors& at) {
+HelperCommand pasta_command(const Machine& machine, const HelperDescriptors& at, HostAccess access) {
   HelperCommand command;
   command.argv = {machine.pasta, "--foreground", "--quiet",
                   // Without it, pasta started by root becomes nobody, who may enter no namespace of ours and open no
                   // /dev/net/tun of mode 0600; it gives its capabilities up by itself.
-                  "--runas", "0", "--config-net", "--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
-                  "--no-dhcp", "--no-dhcpv6", "--no-ra", "-I", "eth0", "--userns",
+                  "--runas", "0", "--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none", "--no-dhcp",
+                  "--no-dhcpv6", "--no-ra", "-I", "eth0", "--userns",
                   fmt::format("/proc/self/fd/{}", at.user_namespace), "--netns",
                   fmt::format("/proc/self/fd/{}", at.network_namespace), "--no-netns-quit", "--pid",
                   fmt::format("/proc/self/fd/{}", at.ready)};
+  // pasta can let the gateway's address stand for this machine's loopback; no host is lost: the gateway itself is only
+  // a next hop.
+  if (access == HostAccess::kLoopback)
+    command.host_address = machine.gateway;
+  else
+    command.argv.emplace_back("--no-map-gw");
   if (machine.resolver.forward) command.argv.insert(command.argv.end(), {"--dns-forward", Resolver::kForward});
   return command;
 }
 
-HelperCommand slirp_command(const Machine& machine, const HelperDescriptors& at) {
+HelperCommand slirp_command(const Machine& machine, const HelperDescriptors& at, HostAccess access) {
   HelperCommand command;
   command.argv = {machine.slirp4netns,
                   "--configure",
-                  "--disable-host-loopback",
                   "--enable-sandbox",
                   "--enable-seccomp",
                   "--mtu=65520",
@@ -99,6 +105,10 @@ HelperCommand slirp_command(const Machine& machine, const HelperDescriptors& at)
                   fmt::format("--userns-path=/proc/self/fd/{}", at.user_namespace),
                   fmt::format("/proc/self/fd/{}", at.network_namespace),
                   "eth0"};
+  if (access == HostAccess::kLoopback)
+    command.host_address = "10.0.2.2";  // man slirp4netns
+  else
+    command.argv.insert(command.argv.begin() + 1, "--disable-host-loopback");
   return command;
 }
 
@@ -130,6 +140,7 @@ Machine look_at_machine() {
   const auto text = [](const char* path) { return sys::read_file(path, kSmallFile).value_or(std::string()); };
   machine.default_route =
       has_default_route(text("/proc/thread-self/net/route"), text("/proc/thread-self/net/ipv6_route"));
+  machine.gateway = default_gateway(text("/proc/thread-self/net/route"));
   machine.pasta = find_program("pasta");
   machine.slirp4netns = find_program("slirp4netns");
   const auto tun = sys::open("/dev/net/tun", O_RDWR);
@@ -148,8 +159,21 @@ std::vector<Prefix> barred_prefixes() {
   return out;
 }
 
+std::string default_gateway(std::string_view route) {
+  for (const auto line : split(route, '\n')) {
+    const auto words = split(line, '\t');
+    if (words.size() <= 7 || words[1] != "00000000" || trim(words[7]) != "00000000") continue;
+    std::uint32_t address = 0;  // as the kernel holds it: network order
+    const auto end = std::from_chars(words[2].data(), words[2].data() + words[2].size(), address, 16);
+    char text[INET_ADDRSTRLEN];
+    if (end.ec == std::errc() && address != 0 && inet_ntop(AF_INET, &address, text, sizeof text) != nullptr)
+      return text;
+  }
+  return {};
+}
+
 std::vector<HelperCommand> helper_commands(const Machine& machine, const HelperDescriptors& descriptors,
-                                           std::string& reason) {
+                                           std::string& reason, HostAccess access) {
   std::vector<HelperCommand> out;
   if (!machine.default_route)
     reason = "this machine has no default route";
@@ -158,8 +182,11 @@ std::vector<HelperCommand> helper_commands(const Machine& machine, const HelperD
   else if (machine.tun_error != 0)
     reason = why_no_tun(machine.tun_error);
   if (!reason.empty()) return out;
-  if (!machine.pasta.empty()) out.push_back(pasta_command(machine, descriptors));
-  if (!machine.slirp4netns.empty() && !machine.resolver.forward) out.push_back(slirp_command(machine, descriptors));
+  const bool nameless = access == HostAccess::kLoopback && machine.gateway.empty();  // pasta has no address for it then
+  if (!machine.pasta.empty() && !nameless) out.push_back(pasta_command(machine, descriptors, access));
+  if (!machine.slirp4netns.empty() && !machine.resolver.forward)
+    out.push_back(slirp_command(machine, descriptors, access));
+  if (out.empty() && nameless) reason = "the default route has no gateway whose address could stand for this machine";
   for (auto& command : out) command.ready_ms = kReadyMs;
   return out;
 }

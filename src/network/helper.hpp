@@ -26,6 +26,7 @@ struct HelperCommand {
   std::vector<std::string> argv;  ///< argv[0] is an absolute path
   std::vector<Prefix> barred;     ///< unreachable from the namespace
   int ready_ms = 0;               ///< its deadline: pasta hangs without a usable /dev/net/tun
+  std::string host_address;       ///< what stands for this machine's loopback inside; empty: nothing does
 };
 
 /// What of the machine matters to helpers: found once per Supply.
@@ -33,14 +34,21 @@ struct Machine {
   bool default_route = false;
   std::string pasta, slirp4netns;  ///< absolute paths; empty when not installed
   int tun_error = 0;               ///< errno of opening /dev/net/tun; 0: fine
+  std::string gateway;             ///< IPv4 address of the default route's next hop, or empty
   Resolver resolver;
 };
 
 [[nodiscard]] Machine look_at_machine();
 
+/// Whether steps may reach services of this machine (--add-host NAME:host-gateway).
+enum class HostAccess : unsigned char { kNone, kLoopback };
+
 /// The commands to try, best first. An empty list comes with the reason why: one clause that names the knob.
 [[nodiscard]] std::vector<HelperCommand> helper_commands(const Machine& machine, const HelperDescriptors& descriptors,
-                                                         std::string& reason);
+                                                         std::string& reason, HostAccess access = HostAccess::kNone);
+
+/// The next hop of the default route in the text of /proc/net/route, or empty.
+[[nodiscard]] std::string default_gateway(std::string_view route);
 
 /// What a step must not reach: this machine's own addresses (loopback ones are the step's own) and link-local ranges.
 [[nodiscard]] std::vector<Prefix> barred_prefixes();

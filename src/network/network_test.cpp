@@ -53,6 +53,38 @@ TEST(Route, FindsADefaultRouteOfEitherFamily) {
       zero + " 00 " + zero + " 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"));
 }
 
+TEST(Route, GatewayIsTheNextHopOfTheDefaultRoute) {
+  const std::string head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+  EXPECT_EQ(default_gateway(head + "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+                                   "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"),
+            "192.0.2.1");
+  EXPECT_EQ(default_gateway(head + "ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n"), "");
+  EXPECT_EQ(default_gateway(""), "");
+}
+
+TEST(Helper, TheMachineIsReachedOnlyWhereThatIsAskedFor) {
+  Machine machine{.default_route = true, .pasta = "/p", .slirp4netns = "/s", .gateway = "192.0.2.1"};
+  std::string reason;
+  for (const auto& command : helper_commands(machine, {5, 6, 7}, reason)) {
+    EXPECT_EQ(command.host_address, "");
+    EXPECT_TRUE(std::ranges::count(command.argv, "--no-map-gw") +
+                    std::ranges::count(command.argv, "--disable-host-loopback") ==
+                1);
+  }
+  const auto open = helper_commands(machine, {5, 6, 7}, reason, HostAccess::kLoopback);
+  ASSERT_EQ(open.size(), 2U);
+  EXPECT_EQ(open[0].host_address, "192.0.2.1");
+  EXPECT_EQ(open[1].host_address, "10.0.2.2");
+  for (const auto& command : open) {
+    EXPECT_EQ(std::ranges::count(command.argv, "--no-map-gw"), 0);
+    EXPECT_EQ(std::ranges::count(command.argv, "--disable-host-loopback"), 0);
+  }
+  machine.gateway.clear();
+  machine.slirp4netns.clear();
+  EXPECT_THAT(helper_commands(machine, {5, 6, 7}, reason, HostAccess::kLoopback), IsEmpty());
+  EXPECT_THAT(reason, HasSubstr("no gateway"));
+}
+
 TEST(Helper, NamesTheKnobWhenThereIsNone) {
   std::string reason;
   Machine machine;

@@ -18,10 +18,11 @@ constexpr int kMaxFailures = 2;
 }  // namespace
 
 struct Supply::State {
-  explicit State(Connect c, HelperDescriptors d) : connect(std::move(c)), descriptors(d) {}
+  State(Connect c, HelperDescriptors d, HostAccess a) : connect(std::move(c)), descriptors(d), access(a) {}
 
   Connect connect;
   HelperDescriptors descriptors;
+  HostAccess access;
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::jthread> makers;
@@ -52,6 +53,7 @@ struct Supply::State {
       if (made) {
         failures = 0;
         made->barred = std::move(command.barred);
+        made->host_address = command.host_address;
         ready.push_back(*std::move(made));
       } else if (commands.front().argv == command.argv && ++failures >= kMaxFailures) {
         failures = 0;
@@ -69,7 +71,7 @@ struct Supply::State {
     if (!makers.empty() || !note.empty()) return;
     machine = look_at_machine();
     std::string reason;
-    commands = helper_commands(*machine, descriptors, reason);
+    commands = helper_commands(*machine, descriptors, reason, access);
     if (commands.empty()) {
       note = "no network in steps: " + reason;
       return;
@@ -78,8 +80,8 @@ struct Supply::State {
   }
 };
 
-Supply::Supply(Connect connect, const HelperDescriptors& descriptors)
-    : state_(std::make_unique<State>(std::move(connect), descriptors)) {}
+Supply::Supply(Connect connect, const HelperDescriptors& descriptors, HostAccess access)
+    : state_(std::make_unique<State>(std::move(connect), descriptors, access)) {}
 
 Supply::~Supply() {
   {

@@ -33,6 +33,7 @@ struct Uplink {
   std::shared_ptr<void> keeper;
   std::function<bool()> alive;  ///< whether the helper still runs
   std::vector<Prefix> barred;   ///< as it was made
+  std::string host_address;     ///< what stands for this machine inside; empty: nothing does
 };
 
 /// Makes a namespace and starts the helper for it; blocks until that is ready or its deadline passed.
@@ -41,7 +42,7 @@ using Connect = std::function<Result<Uplink>(const HelperCommand& command)>;
 class Supply {
  public:
   /// `descriptors`: the numbers under which `connect` gives the helper what it needs.
-  Supply(Connect connect, const HelperDescriptors& descriptors);
+  Supply(Connect connect, const HelperDescriptors& descriptors, HostAccess access = HostAccess::kNone);
   ~Supply();  ///< ends the helpers of all that were not taken
   Supply(const Supply&) = delete;
   Supply& operator=(const Supply&) = delete;

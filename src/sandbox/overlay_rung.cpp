@@ -73,7 +73,7 @@ class ScratchDirectories {
 
 }  // namespace
 
-Result<std::unique_ptr<OverlayRung>> OverlayRung::make(const std::string& root) {
+Result<std::unique_ptr<OverlayRung>> OverlayRung::make(const std::string& root, bool reach_host) {
   std::unique_ptr<OverlayRung> rung(new OverlayRung);
   rung->root_ = root;
   rung->program_ = TRY(make_program());
@@ -85,7 +85,8 @@ Result<std::unique_ptr<OverlayRung>> OverlayRung::make(const std::string& root) 
   rung->pids_ = find_pids_parent();
   rung->networks_ = std::make_unique<network::Supply>(
       [self = rung.get()](const network::HelperCommand& command) { return self->connect(command); },
-      network::HelperDescriptors{init::kUserNamespaceFd, init::kNetworkNamespaceFd, init::kReadyFd});
+      network::HelperDescriptors{init::kUserNamespaceFd, init::kNetworkNamespaceFd, init::kReadyFd},
+      reach_host ? network::HostAccess::kLoopback : network::HostAccess::kNone);
   return rung;
 }
 
@@ -167,7 +168,8 @@ Result<network::Uplink> OverlayRung::connect(const network::HelperCommand& comma
     pollfd entry{process->pidfd(), POLLIN, 0};
     return poll(&entry, 1, 0) == 0;
   };
-  return network::Uplink{.space = std::move(answer.descriptor), .keeper = process, .alive = alive, .barred = {}};
+  return network::Uplink{
+      .space = std::move(answer.descriptor), .keeper = process, .alive = alive, .barred = {}, .host_address = {}};
 }
 
 std::string OverlayRung::description() const {
@@ -181,6 +183,38 @@ std::string OverlayRung::description() const {
   return fmt::format("overlay (user namespace {}{})", ids, id_mapped_ ? ", id-mapped layers" : "");
 }
 
+Result<std::vector<PidsGroup>> OverlayRung::make_groups(const Spec& spec) const {
+  std::vector<PidsGroup> out;
+  bool limited = false;
+  if (!spec.cgroup_parent.empty()) {
+    const auto parents = TRY(context(find_cgroup_parents(spec.cgroup_parent, text_of("/proc/self/mountinfo")),
+                                     "while putting a step below --cgroup-parent {}", printable(spec.cgroup_parent)));
+    for (const auto& parent : parents) {
+      out.push_back(TRY(PidsGroup::make(parent)));
+      limited = limited || parent.limit > 0;
+    }
+  }
+  if (!limited && !pids_.directory.empty()) out.push_back(TRY(PidsGroup::make(pids_)));
+  return out;
+}
+
+namespace {
+
+/// What kHostGateway means in a step's network; empty in one that reaches nothing because it was told to.
+Result<std::string> host_gateway(const Spec& spec, const network::Uplink* uplink, const std::string& note) {
+  const bool wanted =
+      std::ranges::any_of(spec.extra_hosts, [](const auto& host) { return host.second == kHostGateway; });
+  if (!wanted || spec.network == NetworkMode::kNone) return "";
+  if (spec.network == NetworkMode::kHost) return "127.0.0.1";
+  if (uplink != nullptr && !uplink->host_address.empty()) return uplink->host_address;
+  return std::unexpected(
+      Error(Code::kFailedPrecondition, fmt::format("host-gateway has no address in this step: {}",
+                                                   note.empty() ? "its network does not reach this machine" : note))
+          .with_hint("--network host shares this machine's own network with steps"));
+}
+
+}  // namespace
+
 Result<sys::ExitStatus> OverlayRung::run(const Spec& spec, const Output& output, const Cancel& cancel) {
   Surroundings around;
   around.store_root = root_;
@@ -190,21 +224,19 @@ Result<sys::ExitStatus> OverlayRung::run(const Spec& spec, const Output& output,
   around.gid_map = gid_map_;
   around.cgroup_mount = cgroup_mount_;
   around.resolv_conf = spec.network == NetworkMode::kHost ? text_of("/etc/resolv.conf") : networks_->resolv_conf();
+  std::optional<network::Uplink> uplink;
+  if (spec.network == NetworkMode::kDefault) uplink = TRY(networks_->take(cancel));
+  around.host_gateway = TRY(host_gateway(spec, uplink ? &*uplink : nullptr, networks_->note()));
   StepPlan plan = TRY(plan_step(spec, around));
   const ScratchDirectories scratch = TRY(ScratchDirectories::make(plan.scratch));
-  std::optional<PidsGroup> pids;
-  if (!pids_.directory.empty()) {
-    pids = TRY(PidsGroup::make(pids_));
-    plan.orders.cgroup_procs = pids->procs();
-  }
-  std::optional<network::Uplink> uplink;
-  if (spec.network == NetworkMode::kDefault) {
-    uplink = TRY(networks_->take(cancel));
-    if (uplink) plan.orders.network = init::Network::kJoin;
-  }
-  const StepEnd end = TRY(
-      run_step(program_.get(), plan.orders, user_namespace_.get(), uplink ? uplink->space.get() : -1, output, cancel));
-  if (uplink && end.network_clean) networks_->give_back(*std::move(uplink));
+  const std::vector<PidsGroup> groups = TRY(make_groups(spec));
+  for (const auto& group : groups) plan.orders.cgroup_procs.push_back(group.procs());
+  if (uplink) plan.orders.network = init::Network::kJoin;
+  const StepEnd end = TRY(run_step(program_.get(), plan.orders, spec, user_namespace_.get(),
+                                   uplink ? uplink->space.get() : -1, output, cancel));
+  // With CAP_NET_ADMIN the step may have changed what no census counts.
+  const bool untouched = end.network_clean && spec.security == Security::kSandbox;
+  if (uplink && untouched) networks_->give_back(*std::move(uplink));
   return end.status;
 }
 

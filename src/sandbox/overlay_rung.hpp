@@ -22,7 +22,7 @@ class OverlayRung final : public Rung {
  public:
   /// Makes the user namespace and proves the rung by mounting an overlay on the file system of `root` and writing into
   /// it. An Error names the knob.
-  static Result<std::unique_ptr<OverlayRung>> make(const std::string& root);
+  static Result<std::unique_ptr<OverlayRung>> make(const std::string& root, bool reach_host);
 
   [[nodiscard]] std::string name() const override { return "overlay"; }
   [[nodiscard]] Result<sys::ExitStatus> run(const Spec& spec, const Output& output, const Cancel& cancel) override;
@@ -37,6 +37,7 @@ class OverlayRung final : public Rung {
   Status make_stub_layer();
   Status prove();
   Result<network::Uplink> connect(const network::HelperCommand& command) const;
+  Result<std::vector<PidsGroup>> make_groups(const Spec& spec) const;
 
   std::string root_;
   sys::Fd program_;

@@ -97,6 +97,24 @@ PidsParent find_pids_parent() {
   return parent;
 }
 
+Result<std::vector<PidsParent>> find_cgroup_parents(const std::string& parent, std::string_view mountinfo) {
+  std::vector<PidsParent> out;
+  for (const auto line : split(mountinfo, '\n')) {
+    const auto mount = parse_mount(line);
+    if (!mount || (mount->type != "cgroup" && mount->type != "cgroup2")) continue;
+    const std::string directory = fmt::format("{}/{}", mount->point, parent.substr(parent.find_first_not_of('/')));
+    if (access(directory.c_str(), F_OK) < 0) continue;
+    sweep(directory);
+    const bool limits = mount->type == "cgroup2" || has_controller(mount->super, "pids");
+    PidsParent found{directory, {}, limits ? kPids : 0};
+    if (limits && !PidsGroup::make(found)) found.limit = 0;  // the controller is not handed down
+    (void)TRY(PidsGroup::make(found));
+    out.push_back(std::move(found));
+  }
+  if (out.empty()) return fail(Code::kNotFound, "there is no control group {}", quoted(parent, 300));
+  return out;
+}
+
 PidsParent probe_pids_parent(const std::string& directory) {
   PidsParent parent{directory, {}, kPids};
   sweep(directory);
@@ -122,7 +140,14 @@ Result<PidsGroup> PidsGroup::make(const PidsParent& parent) {
   PidsGroup group(path, std::move(held));
   // With cgroup2 the file is there only where the parent hands the controller down. We do not make it do so: with
   // processes of its own it would become a threaded root, and no process could be moved into the new group.
-  TRY(write_text(path + "/pids.max", fmt::format("{}", parent.limit)));
+  if (parent.limit > 0) TRY(write_text(path + "/pids.max", fmt::format("{}", parent.limit)));
+  // A cpuset of version 1 begins with nothing, and no process can be in it.
+  for (const auto* name : {"/cpuset.cpus", "/cpuset.mems"}) {
+    const auto own = sys::read_file(path + name, kProcFile);
+    if (!own || !trim(*own).empty()) continue;
+    if (const auto above = sys::read_file(parent.directory + name, kProcFile); above && !trim(*above).empty())
+      (void)write_text(path + name, trim(*above));
+  }
   return group;
 }
 

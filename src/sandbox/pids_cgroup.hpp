@@ -1,10 +1,11 @@
-// The pids limit of a step: one control group per run, where we may make one.
+// The control groups of a step: one with a pids limit per run, where we may make one, and those below --cgroup-parent.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.hpp"
 #include "sys/fd.hpp"
@@ -13,9 +14,9 @@ namespace slipway::sandbox {
 
 /// Where groups for steps can be made, or why not.
 struct PidsParent {
-  std::string directory;  ///< empty: not available
-  std::string reason;     ///< when not available: one clause
-  std::int64_t limit = 0;
+  std::string directory;   ///< empty: not available
+  std::string reason;      ///< when not available: one clause
+  std::int64_t limit = 0;  ///< 0: none
 };
 
 /// The directory of this process's own pids group. `cgroup` is the text of /proc/self/cgroup, `mountinfo` of
@@ -26,6 +27,11 @@ struct PidsParent {
 [[nodiscard]] PidsParent find_pids_parent();
 /// The same below a given directory (tests give one of their own).
 [[nodiscard]] PidsParent probe_pids_parent(const std::string& directory);
+
+/// --cgroup-parent: the group `parent` ("/ci/job") in every hierarchy that has it, the pids limit set where it can be.
+/// `mountinfo` as above. kNotFound when no hierarchy has such a group; an error names one in which none can be made.
+[[nodiscard]] Result<std::vector<PidsParent>> find_cgroup_parents(const std::string& parent,
+                                                                  std::string_view mountinfo);
 
 /// A group with the limit set; removed when the object dies, once its processes are dead.
 class [[nodiscard]] PidsGroup {

@@ -4,6 +4,7 @@
 //   descendant in a session of its own that ignores signals, holding the output open probe trace PID errno of
 //   ptrace(PTRACE_ATTACH) and of opening /proc/PID/exe, environ, root probe connect ADDRESS PORT     errno of a TCP
 //   connection, at most 2 s
+//   probe say PATH TEXT            sends a text to a Unix socket and prints the answer
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -12,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -87,6 +89,19 @@ int reach(const char* address, const char* port) {
   return 0;
 }
 
+/// Sends a text to a socket of the file system and prints what comes back.
+int say(const char* path, const char* text) {
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  (void)snprintf(where.sun_path, sizeof where.sun_path, "%s", path);
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) < 0 || write(fd, text, strlen(text)) < 0) return 1;
+  char answer[64] = "";
+  const ssize_t got = read(fd, answer, sizeof answer - 1);
+  printf("%.*s\n", static_cast<int>(got > 0 ? got : 0), answer);
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -95,5 +110,6 @@ int main(int count, char** words) {
   if (count == 2 && strcmp(words[1], "hold") == 0) return hold();
   if (count == 3 && strcmp(words[1], "trace") == 0) return trace(words[2]);
   if (count == 4 && strcmp(words[1], "connect") == 0) return reach(words[2], words[3]);
+  if (count == 4 && strcmp(words[1], "say") == 0) return say(words[2], words[3]);
   return 2;
 }

@@ -20,8 +20,8 @@ Result<Sandbox> Sandbox::make(const Options& options) {
     return fail(Code::kInvalidArgument, "unknown isolation {}: the only one is \"overlay\"",
                 quoted(options.require_isolation));
   auto state = std::make_unique<State>();
-  state->rung = TRY(
-      context(OverlayRung::make(options.root), "while preparing isolation \"overlay\" on {}", printable(options.root)));
+  state->rung = TRY(context(OverlayRung::make(options.root, options.reach_host),
+                            "while preparing isolation \"overlay\" on {}", printable(options.root)));
   state->description = "isolation: " + state->rung->description();
   return Sandbox(std::move(state));
 }

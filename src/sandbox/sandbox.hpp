@@ -20,14 +20,21 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "sys/child.hpp"
+#include "sys/fd.hpp"
 
 namespace slipway::sandbox {
+
+/// RUN --security. Insecure: every capability of the step's user namespace, system calls unfiltered but for the
+/// kernel's keyrings, /proc and /sys unmasked. The outer wall (that user namespace, the mount namespace, what is
+/// read-only in it) stands as before.
+enum class Security : unsigned char { kSandbox, kInsecure };
 
 enum class NetworkMode : unsigned char {
   kDefault,  ///< outbound only; host addresses, host loopback, link-local and other steps are unreachable
@@ -62,10 +69,28 @@ struct FileMount {
   std::uint32_t mode = 0400, uid = 0, gid = 0;
 };
 
+/// A listening socket whose name exists only in the step's mount namespace.
+struct SocketMount {
+  std::string target;
+  std::uint32_t mode = 0600, uid = 0, gid = 0;
+  /// Gets the listening descriptor before the command starts; called from the thread of run(). Must not block.
+  std::function<void(sys::Fd listener)> serve;
+};
+/// A device node, file or directory of the machine. As a device it can be opened by whom its mode lets; nobody in a
+/// step is its owner.
+struct HostMount {
+  std::string path;
+  std::string target;
+  bool device = false;
+  bool read_only = false;  ///< then nothing inside can make it writable
+};
+
 struct Ulimit {
   std::string name;                 ///< "nofile", "nproc", … as docker names them
   std::int64_t soft = 0, hard = 0;  ///< -1: unlimited
 };
+
+inline constexpr std::string_view kHostGateway = "host-gateway";
 
 struct Spec {
   std::vector<std::string> lowers;  ///< snapshot `fs` directories, topmost first; may be empty (FROM scratch)
@@ -77,13 +102,20 @@ struct Spec {
   std::vector<std::uint32_t> groups;
   std::string hostname = "buildkitsandbox";
   NetworkMode network = NetworkMode::kDefault;
-  std::vector<std::pair<std::string, std::string>> extra_hosts;  ///< name, address: lines of /etc/hosts
+  /// Name, address: lines of /etc/hosts. kHostGateway as address is what stands for this machine in the step's network.
+  std::vector<std::pair<std::string, std::string>> extra_hosts;
   std::vector<Ulimit> ulimits;
   std::int64_t shm_bytes = 64 << 20;
   std::vector<TreeMount> trees;
   std::vector<TmpfsMount> tmpfs;
   std::vector<DirectoryMount> directories;
   std::vector<FileMount> files;
+  std::vector<SocketMount> sockets;
+  std::vector<HostMount> host_mounts;
+  Security security = Security::kSandbox;
+  std::string cgroup_parent;  ///< "/ci/job": a control group below which the step gets one; empty: none
+  /// How long the command may run; 0: no limit. Then everything of it is killed, and the error is kDeadlineExceeded.
+  std::int64_t timeout_ms = 0;
 };
 
 /// What the step writes, as it comes, from one thread: stream 1 or 2.
@@ -100,6 +132,7 @@ struct Probe {
 struct Options {
   std::string root;               ///< the store's root: probes run on its file system
   std::string require_isolation;  ///< refuse weaker rungs than this one; empty: any
+  bool reach_host = false;        ///< steps get an address for this machine's loopback: kHostGateway needs it
 };
 
 /// One way to isolate. Today: "overlay" (user namespace + overlayfs), rootful with id-mapped layers or inside a mapped

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMaxLayers = 499;  // OVL_MAX_STACK, less the stub layer
 constexpr std::size_t kMaxMounts = 100;  // stubs of one step are bounded too (init/stubs.hpp)
 constexpr std::size_t kMaxArguments = 1 << 20;
+constexpr std::int64_t kDefaultShm = 64 << 20;  // a size of 0 would be no limit at all
 
 /// Absolute, without "", "." and ".." components; "/" itself is refused.
 Result<std::string> clean_target(std::string_view target) {
@@ -43,25 +44,36 @@ class Bases {
   Bases(Orders& orders, const Surroundings& around, std::string draft)
       : orders_(orders), id_mapped_(around.id_mapped), roots_{std::move(draft), around.store_root + "/snapshots"} {}
 
-  Result<init::Place<init::Owned>> place(const std::string& directory) {
+  /// What a step only reads.
+  Result<init::Place<init::Owned>> place(const std::string& directory) { return place(directory, true); }
+  /// What it, or the overlay under it, writes.
+  Result<init::Place<init::Owned>> writable(const std::string& directory) { return place(directory, false); }
+  /// A path of the machine, owned as it is there.
+  std::uint32_t host(const std::string& path, bool read_only) {
+    orders_.bases.push_back({path, false, read_only});
+    return static_cast<std::uint32_t>(orders_.bases.size() - 1);
+  }
+
+ private:
+  Result<init::Place<init::Owned>> place(const std::string& directory, bool read_only) {
     if (!directory.starts_with('/') || directory.find("/../") != std::string::npos || directory.ends_with("/.."))
       return fail(Code::kInternal, "{} is no directory of the store", quoted(directory));
     for (const auto& root : roots_)
       if (directory.size() > root.size() + 1 && directory.starts_with(root) && directory[root.size()] == '/')
-        return init::Place<init::Owned>{number(root), directory.substr(root.size() + 1)};
-    return init::Place<init::Owned>{number(directory), {}};
+        return init::Place<init::Owned>{number(root, read_only), directory.substr(root.size() + 1)};
+    return init::Place<init::Owned>{number(directory, read_only), {}};
   }
 
- private:
-  std::uint32_t number(const std::string& path) {
-    const auto [found, fresh] = numbers_.try_emplace(path, static_cast<std::uint32_t>(orders_.bases.size()));
-    if (fresh) orders_.bases.push_back({path, id_mapped_});
+  std::uint32_t number(const std::string& path, bool read_only) {
+    const auto [found, fresh] =
+        numbers_.try_emplace({path, read_only}, static_cast<std::uint32_t>(orders_.bases.size()));
+    if (fresh) orders_.bases.push_back({path, id_mapped_, read_only});
     return found->second;
   }
   Orders& orders_;
   bool id_mapped_;
   std::vector<std::string> roots_;
-  std::map<std::string, std::uint32_t> numbers_;
+  std::map<std::pair<std::string, bool>, std::uint32_t> numbers_;
 };
 
 Result<init::Limit<init::Owned>> limit_of(const Ulimit& wanted) {
@@ -97,14 +109,14 @@ Status add_trees(const Spec& spec, Bases& bases, StepPlan& plan) {
     const bool kept = !tree.keep_writes.empty();
     mount.discard_writes = tree.discard_writes || kept;  // init knows where to write, not what becomes of it
     mount.read_only = !mount.discard_writes;
-    if (kept) mount.scratch = TRY(bases.place(tree.keep_writes));
+    if (kept) mount.scratch = TRY(bases.writable(tree.keep_writes));
     for (const auto& lower : tree.lowers) mount.lowers.push_back(TRY(bases.place(lower)));
     if (mount.lowers.size() > kMaxLayers)
       return fail(Code::kInvalidArgument, "the mount at {} has more than {} layers", quoted(tree.target), kMaxLayers);
     if (mount.lowers.empty() || tree.discard_writes) {
       plan.scratch.directories.push_back(fmt::format("scratch-{}", plan.scratch.directories.size()));
-      const auto place = TRY(bases.place(plan.scratch.draft + "/" + plan.scratch.directories.back()));
-      if (tree.discard_writes) mount.scratch = place;
+      if (tree.discard_writes)
+        mount.scratch = TRY(bases.writable(plan.scratch.draft + "/" + plan.scratch.directories.back()));
       if (mount.lowers.empty()) {  // a tree of nothing
         plan.scratch.directories.push_back(fmt::format("scratch-{}", plan.scratch.directories.size()));
         mount.lowers.push_back(TRY(bases.place(plan.scratch.draft + "/" + plan.scratch.directories.back())));
@@ -115,8 +127,39 @@ Status add_trees(const Spec& spec, Bases& bases, StepPlan& plan) {
   return {};
 }
 
+Status add_sockets(const Spec& spec, StepPlan& plan) {
+  for (std::size_t i = 0; i < spec.sockets.size(); ++i) {
+    init::Mount<init::Owned> mount;
+    mount.kind = init::MountKind::kSocket;
+    mount.target = TRY(clean_target(spec.sockets[i].target));
+    mount.size = i;
+    mount.mode = spec.sockets[i].mode & 0777U;
+    mount.uid = spec.sockets[i].uid;
+    mount.gid = spec.sockets[i].gid;
+    plan.orders.mounts.push_back(std::move(mount));
+  }
+  return {};
+}
+
+Status add_host_mounts(const Spec& spec, Bases& bases, StepPlan& plan) {
+  for (const auto& host : spec.host_mounts) {
+    if (!host.path.starts_with('/') || host.path.find('\0') != std::string::npos)
+      return fail(Code::kInvalidArgument, "{} is no absolute path of the machine", quoted(host.path));
+    init::Mount<init::Owned> mount;
+    mount.kind = init::MountKind::kHost;
+    mount.target = TRY(clean_target(host.target));
+    mount.lowers.push_back({bases.host(host.path, host.read_only), {}});
+    mount.read_only = host.read_only;
+    mount.device = host.device;
+    plan.orders.mounts.push_back(std::move(mount));
+  }
+  return {};
+}
+
 Status add_mounts(const Spec& spec, Bases& bases, StepPlan& plan) {
   TRY(add_trees(spec, bases, plan));
+  TRY(add_sockets(spec, plan));
+  TRY(add_host_mounts(spec, bases, plan));
   for (const auto& memory : spec.tmpfs) {
     init::Mount<init::Owned> mount;
     mount.kind = init::MountKind::kTmpfs;
@@ -128,7 +171,8 @@ Status add_mounts(const Spec& spec, Bases& bases, StepPlan& plan) {
     init::Mount<init::Owned> mount;
     mount.kind = init::MountKind::kDirectory;
     mount.target = TRY(clean_target(directory.target));
-    mount.lowers.push_back(TRY(bases.place(directory.directory)));
+    mount.lowers.push_back(
+        TRY(directory.read_only ? bases.place(directory.directory) : bases.writable(directory.directory)));
     mount.read_only = directory.read_only;
     plan.orders.mounts.push_back(std::move(mount));
   }
@@ -200,10 +244,12 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 
 }  // namespace
 
-Result<std::string> hosts_file(const Spec& spec) {
+Result<std::string> hosts_file(const Spec& spec, const std::string& host_gateway) {
   // BuildKit's executor/oci/hosts.go
   std::string out = fmt::format("127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n", spec.hostname);
-  for (const auto& [name, address] : spec.extra_hosts) {
+  for (const auto& [name, given] : spec.extra_hosts) {
+    if (given == kHostGateway && host_gateway.empty()) continue;  // nothing of that step reaches this machine
+    const std::string& address = given == kHostGateway ? host_gateway : given;
     if (!is_host_name(name)) return fail(Code::kInvalidArgument, "{} is no host name", quoted(name));
     if (!is_address(address))
       return fail(Code::kInvalidArgument, "{} is no address for {}", quoted(address), quoted(name));
@@ -223,8 +269,8 @@ Result<StepPlan> plan_step(const Spec& spec, const Surroundings& around) {
     return fail(Code::kInvalidArgument, "the image has {} layers; an overlay takes at most {}", spec.lowers.size(),
                 kMaxLayers);
   Bases bases(orders, around, plan.scratch.draft);
-  orders.upper = TRY(bases.place(spec.upper));
-  orders.work = TRY(bases.place(spec.work));
+  orders.upper = TRY(bases.writable(spec.upper));
+  orders.work = TRY(bases.writable(spec.work));
   for (const auto& lower : spec.lowers) orders.lowers.push_back(TRY(bases.place(lower)));
   orders.lowers.push_back(TRY(bases.place(around.stub_layer)));  // also what FROM scratch stands on
   orders.job = init::Job::kStep;
@@ -235,14 +281,15 @@ Result<StepPlan> plan_step(const Spec& spec, const Surroundings& around) {
   orders.uid = spec.uid;
   orders.gid = spec.gid;
   orders.groups = spec.groups;
+  orders.insecure = spec.security == Security::kInsecure;
   orders.output_uid = TRY(outside(around.uid_map, "uid", spec.uid));
   orders.output_gid = TRY(outside(around.gid_map, "gid", spec.gid));
   for (const auto group : spec.groups) TRY(outside(around.gid_map, "gid", group));
   orders.network = spec.network == NetworkMode::kHost ? init::Network::kHost : init::Network::kNew;
   orders.cgroup_mount = around.cgroup_mount;
-  orders.shm_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, spec.shm_bytes));
+  orders.shm_bytes = static_cast<std::uint64_t>(spec.shm_bytes > 0 ? spec.shm_bytes : kDefaultShm);
   for (const auto& ulimit : spec.ulimits) orders.limits.push_back(TRY(limit_of(ulimit)));
-  add_etc_file(orders, "/etc/hosts", TRY(hosts_file(spec)));
+  add_etc_file(orders, "/etc/hosts", TRY(hosts_file(spec, around.host_gateway)));
   add_etc_file(orders, "/etc/resolv.conf", around.resolv_conf);
   TRY(add_mounts(spec, bases, plan));
   return plan;

@@ -18,6 +18,7 @@ struct Surroundings {
   std::vector<init::IdMap> uid_map, gid_map;  ///< of the steps' user namespace
   bool cgroup_mount = false;
   std::string resolv_conf;
+  std::string host_gateway;  ///< what kHostGateway means
 };
 
 /// Directories beside `upper` that a step needs and that are removed after it; names relative to the draft.
@@ -28,13 +29,13 @@ struct Scratch {
 
 struct StepPlan {
   Orders orders;
-  Scratch scratch;
+  Scratch scratch;  ///< kSocket mounts carry their index in Spec::sockets
 };
 
 /// kInvalidArgument names what is wrong: a relative path, a bad host name, an unknown ulimit, too many layers.
 [[nodiscard]] Result<StepPlan> plan_step(const Spec& spec, const Surroundings& surroundings);
 
 /// The text of a step's /etc/hosts.
-[[nodiscard]] Result<std::string> hosts_file(const Spec& spec);
+[[nodiscard]] Result<std::string> hosts_file(const Spec& spec, const std::string& host_gateway = {});
 
 }  // namespace slipway::sandbox

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/text.hpp"
+#include "base/time.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::sandbox {
@@ -21,8 +23,11 @@ struct Stream {
 
 class Running {
  public:
-  Running(InitProcess process, sys::Fd out, sys::Fd err, const Output& output)
-      : process_(std::move(process)), output_(output), streams_{Stream{1, std::move(out)}, Stream{2, std::move(err)}} {
+  Running(InitProcess process, const Spec& spec, sys::Fd out, sys::Fd err, const Output& output)
+      : process_(std::move(process)),
+        spec_(spec),
+        output_(output),
+        streams_{Stream{1, std::move(out)}, Stream{2, std::move(err)}} {
     for (const auto& stream : streams_) (void)fcntl(stream.read.get(), F_SETFL, O_NONBLOCK);
   }
 
@@ -34,8 +39,10 @@ class Running {
                           {answers_ended_ ? -1 : process_.control(), POLLIN, 0},
                           {process_.pidfd(), POLLIN, 0},
                           {cancel.fd(), POLLIN, 0}};
-      if (poll(entries, std::size(entries), -1) < 0 && errno != EINTR) return fail_errno("cannot wait for a step");
+      if (poll(entries, std::size(entries), left_ms()) < 0 && errno != EINTR)
+        return fail_errno("cannot wait for a step");
       if (cancel.fired()) return stop(cancel);
+      if (left_ms() == 0 && entries[3].revents == 0) return time_out();
       if (entries[2].revents != 0) TRY(take_answer());
       if (entries[3].revents != 0) return ended();
     }
@@ -63,14 +70,42 @@ class Running {
       answers_ended_ = true;
     else if (answer->kind == init::AnswerKind::kClean)
       network_clean_ = true;
+    else if (answer->kind == init::AnswerKind::kDescriptor)
+      return serve(*std::move(answer));
     else if (!outcome_)  // the first counts: what follows is about its consequences
       outcome_ = std::move(answer);
     return {};
   }
 
-  Result<StepEnd> stop(const Cancel& cancel) {
+  Status serve(Answer answer) {
+    const auto number = static_cast<std::size_t>(answer.number);
+    if (number >= spec_.sockets.size() || !answer.descriptor)
+      return fail(Code::kInternal, "slipway-init gave a socket that was not asked for");
+    spec_.sockets[number].serve(std::move(answer.descriptor));
+    return {};
+  }
+
+  /// For poll(2): -1 without a limit.
+  int left_ms() const {
+    if (spec_.timeout_ms <= 0) return -1;
+    constexpr std::int64_t kMost = 24 * 3600 * 1000;
+    return static_cast<int>(std::clamp<std::int64_t>(started_ms_ + spec_.timeout_ms - monotonic_ms(), 0, kMost));
+  }
+
+  /// pid 1 of the step ends, and with it, by SIGKILL of the kernel, everything that it left behind.
+  void kill_all() {
     process_.stop();
     (void)process_.wait(kStopMs);
+  }
+
+  Result<StepEnd> time_out() {
+    kill_all();
+    for (auto& stream : streams_) drain(stream);
+    return fail(Code::kDeadlineExceeded, "the step ran longer than {} ms", spec_.timeout_ms);
+  }
+
+  Result<StepEnd> stop(const Cancel& cancel) {
+    kill_all();
     TRY(cancel.check());
     return fail(Code::kCancelled, "cancelled");
   }
@@ -106,6 +141,8 @@ class Running {
   }
 
   InitProcess process_;
+  const Spec& spec_;
+  std::int64_t started_ms_ = monotonic_ms();
   const Output& output_;
   std::array<Stream, 2> streams_;
   std::optional<Answer> outcome_;
@@ -116,8 +153,8 @@ class Running {
 
 }  // namespace
 
-Result<StepEnd> run_step(int program, Orders& orders, int user_namespace, int network_namespace, const Output& output,
-                         const Cancel& cancel) {
+Result<StepEnd> run_step(int program, Orders& orders, const Spec& spec, int user_namespace, int network_namespace,
+                         const Output& output, const Cancel& cancel) {
   TRY(cancel.check());
   sys::Pipe out = TRY(sys::make_pipe());
   sys::Pipe err = TRY(sys::make_pipe());
@@ -125,7 +162,7 @@ Result<StepEnd> run_step(int program, Orders& orders, int user_namespace, int ne
       TRY(InitProcess::start(program, orders, {out.write.get(), err.write.get(), user_namespace, network_namespace}));
   out.write.reset();
   err.write.reset();
-  return Running(std::move(process), std::move(out.read), std::move(err.read), output).finish(cancel);
+  return Running(std::move(process), spec, std::move(out.read), std::move(err.read), output).finish(cancel);
 }
 
 }  // namespace slipway::sandbox

@@ -11,8 +11,9 @@ struct StepEnd {
   bool network_clean = false;  ///< the joined network namespace is as it was before
 };
 
-/// Starts init with `orders` and stays until every process of the step is dead.
-[[nodiscard]] Result<StepEnd> run_step(int program, Orders& orders, int user_namespace, int network_namespace,
-                                       const Output& output, const Cancel& cancel);
+/// Starts init with `orders`, which were made of `spec`, and stays until every process of the step is dead; no longer
+/// than the spec's timeout.
+[[nodiscard]] Result<StepEnd> run_step(int program, Orders& orders, const Spec& spec, int user_namespace,
+                                       int network_namespace, const Output& output, const Cancel& cancel);
 
 }  // namespace slipway::sandbox

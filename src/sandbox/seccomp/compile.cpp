@@ -1,6 +1,8 @@
 // slipway-seccomp-compile PROFILE.json ARCH OUT: a build-time program that turns Docker's seccomp profile into the
 // filter that slipway-init installs, for Docker's default capabilities. It writes one `{code, jt, jf, k},` per
 // instruction.
+// With --keyrings instead of a profile: everything is allowed but the kernel's keyrings, which belong to a user id and
+// to no namespace.
 //
 // libseccomp compiles the rules. Two things stand in front of its program, as in runc (libcontainer/seccomp/patchbpf):
 //  * calls of the profile that are newer than the installed libseccomp, by number (they are equal on all machines);
@@ -119,7 +121,34 @@ class Compiler {
  public:
   Compiler(const json& profile, Machine machine) : machine_(std::move(machine)) {
     if (profile["defaultAction"] != "SCMP_ACT_ERRNO") die("the profile's default action is not SCMP_ACT_ERRNO");
-    filter_ = seccomp_init(SCMP_ACT_ERRNO(profile.value("defaultErrnoRet", EPERM)));
+    begin(SCMP_ACT_ERRNO(profile.value("defaultErrnoRet", EPERM)));
+    for (const auto& rule : profile["syscalls"])
+      if (applies(rule, machine_)) add(rule);
+  }
+  /// Everything but keyrings.
+  explicit Compiler(Machine machine) : machine_(std::move(machine)) {
+    begin(SCMP_ACT_ALLOW);
+    for (const int number : {SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl)})
+      check(seccomp_rule_add(filter_, SCMP_ACT_ERRNO(EPERM), number, 0), "seccomp_rule_add");
+  }
+  ~Compiler() { seccomp_release(filter_); }
+
+  std::vector<sock_filter> compile(bool with_front) {
+    const int file = memfd_create("filter", 0);
+    check(seccomp_export_bpf(filter_, file), "seccomp_export_bpf");
+    const off_t size = lseek(file, 0, SEEK_END);
+    std::vector<sock_filter> rules(static_cast<std::size_t>(size) / sizeof(sock_filter));
+    if (pread(file, rules.data(), static_cast<std::size_t>(size), 0) != size) die("short read");
+    close(file);
+    std::vector<sock_filter> out = with_front ? front() : std::vector<sock_filter>();
+    out.insert(out.end(), rules.begin(), rules.end());
+    if (out.size() > BPF_MAXINSNS) die("the filter has more instructions than the kernel takes");
+    return out;
+  }
+
+ private:
+  void begin(std::uint32_t action) {
+    filter_ = seccomp_init(action);
     if (filter_ == nullptr) die("seccomp_init failed");
     if (seccomp_arch_exist(filter_, machine_.native) != 0) {  // cross build: not the machine we run on
       check(seccomp_arch_add(filter_, machine_.native), "seccomp_arch_add");
@@ -127,25 +156,8 @@ class Compiler {
     }
     for (const auto other : machine_.others) check(seccomp_arch_add(filter_, other), "seccomp_arch_add");
     check(seccomp_attr_set(filter_, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
-    for (const auto& rule : profile["syscalls"])
-      if (applies(rule, machine_)) add(rule);
-  }
-  ~Compiler() { seccomp_release(filter_); }
-
-  std::vector<sock_filter> compile() {
-    const int file = memfd_create("filter", 0);
-    check(seccomp_export_bpf(filter_, file), "seccomp_export_bpf");
-    const off_t size = lseek(file, 0, SEEK_END);
-    std::vector<sock_filter> rules(static_cast<std::size_t>(size) / sizeof(sock_filter));
-    if (pread(file, rules.data(), static_cast<std::size_t>(size), 0) != size) die("short read");
-    close(file);
-    std::vector<sock_filter> out = front();
-    out.insert(out.end(), rules.begin(), rules.end());
-    if (out.size() > BPF_MAXINSNS) die("the filter has more instructions than the kernel takes");
-    return out;
   }
 
- private:
   static void check(int result, const std::string& what) {
     if (result < 0) die(what + ": " + strerror(-result));
   }
@@ -214,14 +226,19 @@ class Compiler {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) die("usage: slipway-seccomp-compile PROFILE.json ARCH OUT");
-  std::ifstream in(arguments[1]);
-  const json profile = json::parse(in, nullptr, false);
-  if (profile.is_discarded()) die(std::string("cannot parse ") + arguments[1]);
-  Compiler compiler(profile, machine_of(arguments[2]));
+  if (count != 4) die("usage: slipway-seccomp-compile PROFILE.json|--keyrings ARCH OUT");
+  const bool keyrings = std::string(arguments[1]) == "--keyrings";
+  std::vector<sock_filter> filter;
+  if (keyrings) {
+    filter = Compiler(machine_of(arguments[2])).compile(false);
+  } else {
+    std::ifstream in(arguments[1]);
+    const json profile = json::parse(in, nullptr, false);
+    if (profile.is_discarded()) die(std::string("cannot parse ") + arguments[1]);
+    filter = Compiler(profile, machine_of(arguments[2])).compile(true);
+  }
   std::ofstream out(arguments[3]);
-  for (const auto& [code, jt, jf, k] : compiler.compile())
-    out << "{" << code << "," << +jt << "," << +jf << "," << k << "u},\n";
+  for (const auto& [code, jt, jf, k] : filter) out << "{" << code << "," << +jt << "," << +jf << "," << k << "u},\n";
   out.close();
   if (!out) die(std::string("cannot write ") + arguments[3]);
 }
