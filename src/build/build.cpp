@@ -10,6 +10,7 @@
 #include "build/context_source.hpp"
 #include "build/exporter.hpp"
 #include "build/frontend.hpp"
+#include "build/ssh_agents.hpp"
 #include "build/store_records.hpp"
 
 namespace slipway::build {
@@ -56,12 +57,14 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   const Workshop shop{tools.store, lease, image::Images{tools.store, lease, tools.client, tools.scope}, sink,
                       tools.scope};
   VertexIds ids;
-  RemoteSources remotes(shop, request, tools, ids);
+  SshAgents agents = TRY(SshAgents::open(request.ssh));
+  RemoteSources remotes(shop, request, tools, ids, TRY(agents.socket_for_git(shop.lease.directory())));
   const ContextFolder source = TRY(get_context(request, tools, remotes, cancel));
   const dockerfile::File file = TRY(read_dockerfile(request, source, remotes, cancel));
   OpContext op_context{shop, tools.sandbox, request.source_date_epoch};
   if (request.clamp_times) op_context.clamp = request.source_date_epoch;
   op_context.remotes = &remotes;
+  op_context.ssh = &agents;
 
   std::shared_ptr<Context> folder;
   const OpenContext open = [&]() -> Result<std::shared_ptr<Context>> {

@@ -43,6 +43,27 @@ struct Secret {
   std::string id, value;
 };
 
+/// One --ssh: an agent for RUN --mount=type=ssh and for git over ssh.
+struct SshForward {
+  std::string id;                  ///< "default" when none was given
+  std::vector<std::string> paths;  ///< one socket of an agent, or key files
+};
+
+/// --allow: what a Dockerfile may ask for beyond the sandbox's defaults.
+struct Entitlements {
+  bool network_host = false;       ///< RUN --network=host
+  bool security_insecure = false;  ///< RUN --security=insecure
+  bool all_devices = false;        ///< RUN --device of any name
+  /// RUN --device by name, kind or class; the value, if any, is the device that stands for the name (its alias).
+  std::map<std::string, std::string> devices;
+};
+
+/// How much a step may do before it is stopped or cut; in no key, since the result is the same or none.
+struct StepLimits {
+  std::int64_t timeout_ms = 0;       ///< --step-timeout; 0: none
+  std::int64_t log_bytes = 2 << 20;  ///< --step-log-limit, BuildKit's default; 0: none
+};
+
 struct Request {
   std::string context;  ///< directory, "-", http(s) URL or git reference (context_source.hpp)
   std::string
@@ -62,7 +83,12 @@ struct Request {
   std::vector<sandbox::Ulimit> ulimits;
   std::int64_t shm_bytes = 64 << 20;
   std::vector<Secret> secrets;
-  std::vector<NamedContext> contexts;  ///< --build-context
+  std::vector<SshForward> ssh;
+  Entitlements entitlements;
+  StepLimits step_limits;
+  std::string cgroup_parent;                 ///< --cgroup-parent; not in any key
+  std::vector<std::string> cdi_directories;  ///< where RUN --device finds CDI specifications, later ones win
+  std::vector<NamedContext> contexts;        ///< --build-context
   /// Without one of an image, the image goes to the store under `tags`, unless there is one of kCacheOnly.
   std::vector<Output> outputs;
   std::vector<Annotation> annotations;  ///< --annotation: of every image that is written
@@ -101,7 +127,7 @@ struct Tools {
   layer::Source standard_input = {};  ///< the context "-"
   http::ClientOptions http = {};      ///< for URLs
   std::string search_path = {};       ///< PATH, for the git program
-  std::string ssh_agent = {};         ///< SSH_AUTH_SOCK; used for a git context of the command line only
+  std::string ssh_agent = {};         ///< SSH_AUTH_SOCK: for a git context of the command line, without --ssh
 };
 
 [[nodiscard]] Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel);

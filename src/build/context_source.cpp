@@ -86,7 +86,10 @@ Result<ContextFolder> get_git(const Request& request, const Tools& tools, Remote
   for (const auto& [name, value] : request.build_args)
     if (name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR" && truth(value)) reference.keep_git_dir = true;
   GitSetup setup = remotes.git();
-  setup.ssh_agent = tools.ssh_agent;  // the person at the command line names this repository, not a Dockerfile
+  if (setup.ssh_agent.empty()) {  // the person at the command line names this repository, not a Dockerfile
+    setup.ssh_agent = tools.ssh_agent;
+    setup.agent_only = false;
+  }
   GitRepository repository(std::move(reference), setup);
   return remotes.shown(remotes.next_id(), "load git source " + request.context, [&]() -> Result<ContextFolder> {
     const std::string commit = TRY(repository.resolve(cancel));

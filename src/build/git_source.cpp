@@ -140,6 +140,7 @@ Result<std::vector<std::string>> GitRepository::environment() const {
     ssh += " -o IdentitiesOnly=yes -o IdentityFile=none -o IdentityAgent=none";
   else
     out.push_back("SSH_AUTH_SOCK=" + setup_.ssh_agent);
+  if (!setup_.ssh_agent.empty() && setup_.agent_only) ssh += " -o IdentityFile=none";
   out.push_back("GIT_SSH_COMMAND=" + ssh);
   for (const auto& [name, value] : setup_.proxies) out.push_back(name + "=" + value);
   if (!setup_.ca_file.empty()) out.push_back("GIT_SSL_CAINFO=" + setup_.ca_file);

@@ -2,6 +2,9 @@
 
 #include "base/text.hpp"
 #include "build/layer_op.hpp"
+#include "build/ssh_agents.hpp"
+#include "build/step_output.hpp"
+#include "dockerfile/duration.hpp"
 
 namespace slipway::build {
 namespace {
@@ -32,6 +35,9 @@ class ExecOp final : public LayerOp {
     definition.add("shm", std::to_string(spec_.shm_bytes));
     for (const auto& file : spec_.files) definition.add("file", file.target).add("content", file.content);
     for (const auto& mount : spec_.mounts) describe(mount, definition);
+    // What is absent adds nothing, so that keys of old records hold.
+    if (spec_.security == sandbox::Security::kInsecure) definition.add("security", "insecure");
+    if (!spec_.devices.empty()) definition.add("devices", spec_.devices);
     return definition.finish();
   }
 
@@ -74,19 +80,29 @@ class ExecOp final : public LayerOp {
     run.shm_bytes = spec_.shm_bytes;
     run.files = spec_.files;
     run.files.insert(run.files.end(), spec_.hidden_files.begin(), spec_.hidden_files.end());
+    run.security = spec_.security;
+    run.host_mounts = spec_.host_mounts;
+    run.cgroup_parent = spec_.cgroup_parent;
+    run.timeout_ms = spec_.limits.timeout_ms;
+    SshLoans loans;
+    TRY(loans.add(spec_.mounts, context().ssh, run));
     CacheMounts caches(context().shop);
     TRY(apply(spec_.mounts, context().shop, inputs, place().id, run, caches, cancel));
 
-    const auto output = [&](int stream, std::string_view bytes) {
-      context().shop.sink.on(progress::Log{place().id, stream, std::string(bytes)});
-    };
-    const auto ran = box->run(run, output, cancel);
+    StepOutput log(context().shop.sink, place().id, spec_.limits.log_bytes);
+    const auto ran = box->run(run, [&](int stream, std::string_view bytes) { log.write(stream, bytes); }, cancel);
     tell_network(*box);
-    const sys::ExitStatus status = TRY(ran);
-    if (status.ok()) return caches.keep(cancel);
+    if (ran && ran->ok()) return caches.keep(cancel);
     TRY(cancel.check());
-    std::string command = join(spec_.argv, " ");
-    return fail(Code::kFailedPrecondition, "process {} did not complete successfully: {}", go_quoted(command),
+    log.show_tail();
+    const std::string command = go_quoted(join(spec_.argv, " "));
+    if (!ran && ran.error().code() == Code::kDeadlineExceeded && spec_.limits.timeout_ms > 0)
+      return std::unexpected(
+          Error(Code::kDeadlineExceeded, fmt::format("process {} did not end within {} and was killed", command,
+                                                     dockerfile::duration_text(spec_.limits.timeout_ms * 1'000'000)))
+              .with_hint("give it more with --step-timeout DURATION; 0 is no limit"));
+    const sys::ExitStatus status = TRY(ran);
+    return fail(Code::kFailedPrecondition, "process {} did not complete successfully: {}", command,
                 status.signal != 0 ? fmt::format("exit code: {}", 128 + status.signal) : status.text());
   }
 
@@ -105,6 +121,10 @@ class ExecOp final : public LayerOp {
     if (!has(out, "HOME")) out.push_back("HOME=" + account.home);
     for (const auto& [name, value] : spec_.hidden_environment)
       if (!has(out, name)) out.push_back(name + "=" + value);
+    for (const auto& [name, value] : spec_.device_environment) {
+      std::erase_if(out, [&](const std::string& entry) { return entry.starts_with(name + "="); });
+      out.push_back(name + "=" + value);
+    }
     return out;
   }
 

@@ -19,6 +19,7 @@
 namespace slipway::build {
 
 class RemoteSources;
+class SshAgents;
 
 /// What all ops of one build share; outlives them.
 struct OpContext {
@@ -27,6 +28,7 @@ struct OpContext {
   std::optional<std::int64_t> epoch;  ///< SOURCE_DATE_EPOCH: the times of history
   mutable std::once_flag network_told = {};
   std::optional<std::int64_t> clamp = {};  ///< file times later than it become it: `epoch`, or nothing
+  const SshAgents* ssh = nullptr;          ///< null: none were given
   RemoteSources* remotes = nullptr;        ///< for planning; ADD of URLs and git, remote named contexts
   [[nodiscard]] Timestamp created() const;
 };
@@ -85,6 +87,12 @@ struct ExecSpec {
   std::vector<sandbox::FileMount> files;         ///< scripts of heredocs; their content is in the key
   std::vector<sandbox::FileMount> hidden_files;  ///< the CA bundle: not in the key
   std::vector<RunMount> mounts;
+  sandbox::Security security = sandbox::Security::kSandbox;
+  std::vector<std::string> devices;             ///< qualified names of CDI devices that are there and allowed, sorted
+  std::vector<sandbox::HostMount> host_mounts;  ///< what the devices show; not in the key
+  std::vector<std::pair<std::string, std::string>> device_environment;  ///< what they set, over all else; likewise
+  std::string cgroup_parent;                                            ///< likewise
+  StepLimits limits;                                                    ///< likewise
 };
 [[nodiscard]] std::shared_ptr<solver::Op> exec_op(const OpContext& context, Place place, ExecSpec spec);
 

@@ -68,13 +68,14 @@ class UrlSource final : public RemoteSource {
 
 }  // namespace
 
-RemoteSources::RemoteSources(const Workshop& shop, const Request& request, const Tools& tools, VertexIds& ids)
+RemoteSources::RemoteSources(const Workshop& shop, const Request& request, const Tools& tools, VertexIds& ids,
+                             std::string ssh_agent)
     : shop_(shop),
       ids_(ids),
       files_(shop, tools.http, request.secrets),
       git_{.scratch = shop.lease.directory(),
            .search_path = tools.search_path,
-           .ssh_agent = "",
+           .ssh_agent = std::move(ssh_agent),
            .proxies = request.proxies,
            .ca_file = tools.http.ca_file,
            .ca_directory = tools.http.ca_directory,

@@ -39,6 +39,7 @@ struct GitSetup {
   std::string scratch;                                       ///< a directory for its temporary things
   std::string search_path;                                   ///< PATH
   std::string ssh_agent;                                     ///< SSH_AUTH_SOCK for ssh; empty: no keys at all
+  bool agent_only = true;                                    ///< no key files of the user besides
   std::vector<std::pair<std::string, std::string>> proxies;  ///< HTTP_PROXY …
   std::string ca_file, ca_directory;                         ///< roots instead of the system's
   const std::vector<Secret>* secrets = nullptr;              ///< GIT_AUTH_TOKEN, GIT_AUTH_HEADER
@@ -48,7 +49,9 @@ struct GitSetup {
 /// Makes sources; what all of one build share. Outlives them.
 class RemoteSources {
  public:
-  RemoteSources(const Workshop& shop, const Request& request, const Tools& tools, VertexIds& ids);
+  /// `ssh_agent`: the socket of the agent that --ssh gave (SshAgents::socket_for_git), or empty.
+  RemoteSources(const Workshop& shop, const Request& request, const Tools& tools, VertexIds& ids,
+                std::string ssh_agent = {});
 
   /// Whether an ADD source (or a context) is a URL or git reference rather than a path.
   [[nodiscard]] static bool is_remote(const std::string& text);

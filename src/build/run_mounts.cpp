@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "build/layer_op.hpp"
+#include "build/ssh_agents.hpp"
 #include "build/tree.hpp"
 #include "build/tree_sum.hpp"
 
@@ -67,6 +68,31 @@ Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, cons
   return sum_paths(tree, {mount.source}, {.owner = true, .sums = nullptr}, cancel);
 }
 
+SshLoans::SshLoans() = default;
+SshLoans::~SshLoans() = default;
+
+Status SshLoans::add(const std::vector<RunMount>& mounts, const SshAgents* agents, sandbox::Spec& spec) {
+  for (const auto& mount : mounts) {
+    if (mount.type != Type::kSsh) continue;
+    const std::shared_ptr<const ssh::Agent> agent = agents == nullptr ? nullptr : agents->find(mount.id);
+    if (agent == nullptr && mount.required)
+      return std::unexpected(
+          Error(Code::kNotFound, agents == nullptr || agents->empty()
+                                     ? fmt::format("no SSH key {} forwarded from the client", quoted(mount.id, 128))
+                                     : fmt::format("unset ssh forward key {}", printable(mount.id, 128)))
+              .with_hint(fmt::format("give an agent or a key with --ssh {}[=SOCKET|KEY]", printable(mount.id, 128))));
+    if (agent == nullptr) continue;
+    spec.sockets.push_back({.target = mount.target,
+                            .mode = mount.mode,
+                            .uid = mount.uid,
+                            .gid = mount.gid,
+                            .serve = [this, agent](sys::Fd listener) {
+                              forwarders_.push_back(std::make_unique<ssh::Forwarder>(std::move(listener), agent));
+                            }});
+  }
+  return {};
+}
+
 Status apply(const std::vector<RunMount>& mounts, const Workshop& shop, const std::vector<solver::OutputPtr>& inputs,
              progress::VertexId vertex, sandbox::Spec& spec, CacheMounts& caches, const Cancel& cancel) {
   std::set<oci::Digest> locked;
@@ -89,7 +115,7 @@ Status apply(const std::vector<RunMount>& mounts, const Workshop& shop, const st
                        vertex, spec, cancel));
         break;
       case Type::kSsh:
-        return fail(Code::kInternal, "an ssh mount was planned");
+        break;  // SshLoans
     }
   }
   return {};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,10 +12,12 @@
 #include "build/stack.hpp"
 #include "dockerfile/mount.hpp"
 #include "sandbox/sandbox.hpp"
+#include "ssh/forwarder.hpp"
 
 namespace slipway::build {
 
 class Definition;
+class SshAgents;
 
 /// One mount of a step, its target and source cleaned.
 struct RunMount {
@@ -25,7 +28,8 @@ struct RunMount {
   bool read_only = true;
   std::int64_t size = 0;             ///< tmpfs
   std::optional<CacheMount> cache;   ///< its `input`, if any, holds what a new cache begins with
-  std::string id;                    ///< secret
+  std::string id;                    ///< secret, ssh
+  bool required = false;             ///< ssh: without an agent of that id the step fails
   std::string env;                   ///< secret: the variable that gets the value
   bool file = true;                  ///< secret: `target` gets the value
   std::optional<std::string> value;  ///< secret: never in a key, record or log; nothing when it was not given
@@ -43,5 +47,17 @@ void describe(const RunMount& mount, Definition& definition);
 [[nodiscard]] Status apply(const std::vector<RunMount>& mounts, const Workshop& shop,
                            const std::vector<solver::OutputPtr>& inputs, progress::VertexId vertex, sandbox::Spec& spec,
                            CacheMounts& caches, const Cancel& cancel);
+
+/// Lends the agents that ssh mounts name to a step, for as long as the object lives.
+class SshLoans {
+ public:
+  SshLoans();
+  ~SshLoans();
+  /// Adds their sockets to `spec`. `agents` may be null. kNotFound: a required one was not given.
+  [[nodiscard]] Status add(const std::vector<RunMount>& mounts, const SshAgents* agents, sandbox::Spec& spec);
+
+ private:
+  std::vector<std::unique_ptr<ssh::Forwarder>> forwarders_;
+};
 
 }  // namespace slipway::build

@@ -1,6 +1,7 @@
 #include "build/run_plan.hpp"
 
 #include "base/text.hpp"
+#include "build/cdi.hpp"
 #include "dockerfile/mount.hpp"
 #include "sys/file.hpp"
 
@@ -17,20 +18,20 @@ class RunPlanner {
   }
 
   Result<PlannedRun> plan() {
-    if (!run_.devices.empty()) return fail(Code::kUnimplemented, "RUN --device is not in this version");
-    if (run_.security != "sandbox")
-      return fail(Code::kPermissionDenied, "RUN --security={} needs an entitlement that this builder does not grant",
-                  run_.security);
+    planned_.spec.security = TRY(security());
     TRY(add_mounts());
     set_command();
     set_environment();
     TRY(pass_ca());
+    TRY(add_devices());
     planned_.spec.working_directory = state_.directory();
     planned_.spec.user = state_.config.user;
     planned_.spec.network = TRY(network());
     planned_.spec.extra_hosts = tools_.request.extra_hosts;
     planned_.spec.ulimits = tools_.request.ulimits;
     planned_.spec.shm_bytes = tools_.request.shm_bytes;
+    planned_.spec.cgroup_parent = tools_.request.cgroup_parent;
+    planned_.spec.limits = tools_.request.step_limits;
     return std::move(planned_);
   }
 
@@ -54,6 +55,8 @@ class RunPlanner {
 
   void set_environment() {
     planned_.spec.environment = state_.environment.texts();
+    if (ssh_mounts_ > 0 && !state_.environment.find("SSH_AUTH_SOCK"))
+      planned_.spec.environment.push_back("SSH_AUTH_SOCK=" + ssh_socket_);
     // A proxy that was given as a build argument needs no ARG; it goes before the builder's own.
     for (const auto& [name, value] : tools_.request.build_args)
       if (is_proxy_arg(name)) planned_.spec.hidden_environment.emplace_back(name, value);
@@ -62,11 +65,43 @@ class RunPlanner {
 
   Result<sandbox::NetworkMode> network() const {
     if (run_.network == "none") return sandbox::NetworkMode::kNone;
-    if (run_.network == "host" && tools_.request.network != sandbox::NetworkMode::kHost)
-      return std::unexpected(
-          Error(Code::kPermissionDenied, "RUN --network=host shares the host's network, which this build may not")
-              .with_hint("build with --network host to allow it"));
-    return tools_.request.network;
+    if (run_.network != "host") return tools_.request.network;
+    if (tools_.request.network != sandbox::NetworkMode::kHost && !tools_.request.entitlements.network_host)
+      return not_allowed("network.host");
+    return sandbox::NetworkMode::kHost;
+  }
+
+  Result<sandbox::Security> security() const {
+    if (run_.security != "insecure") return sandbox::Security::kSandbox;
+    if (!tools_.request.entitlements.security_insecure) return not_allowed("security.insecure");
+    return sandbox::Security::kInsecure;
+  }
+
+  static std::unexpected<Error> not_allowed(std::string_view entitlement) {
+    return std::unexpected(Error(Code::kPermissionDenied, fmt::format("{} is not allowed", entitlement))
+                               .with_hint(fmt::format("a build that may do this has --allow {}", entitlement)));
+  }
+
+  /// RUN --device: what the specifications of CDI say of each, where it is allowed.
+  Status add_devices() {
+    if (run_.devices.empty()) return {};
+    const CdiRegistry registry = CdiRegistry::load(tools_.request.cdi_directories);
+    std::vector<DeviceRequest> wanted;
+    for (const auto& text : run_.devices) wanted.push_back(TRY(DeviceRequest::parse(text)));
+    const auto devices = TRY(registry.allowed(wanted, tools_.request.entitlements));
+    for (const CdiDevice* device : devices) {
+      planned_.spec.devices.push_back(device->name);
+      for (const auto& mount : device->edits.mounts) {  // devices of one file share what is common to them
+        const auto same = [&](const sandbox::HostMount& other) { return other.target == mount.target; };
+        std::erase_if(planned_.spec.host_mounts, same);
+        planned_.spec.host_mounts.push_back(mount);
+      }
+      for (const auto& pair : device->edits.environment) planned_.spec.device_environment.push_back(pair);
+      for (const auto& left_out : device->edits.left_out)
+        tools_.context.shop.sink.on(
+            progress::Warning{fmt::format("device {}: {}", printable(device->name, 200), left_out)});
+    }
+    return {};
   }
 
   std::string absolute_target(const std::string& target) const {
@@ -77,9 +112,10 @@ class RunPlanner {
   Status add_mounts() {
     for (const auto& text : run_.mounts) {
       const df::Mount mount = TRY(df::parse_mount(text, tools_.file.directives.escape, lookup()));
-      if (mount.type == df::Mount::Type::kSsh)
-        return std::unexpected(Error(Code::kUnimplemented, "RUN --mount=type=ssh is not in this version")
-                                   .with_hint("give the key or a token with --mount=type=secret and --secret"));
+      if (mount.type == df::Mount::Type::kSsh) {
+        TRY(add_ssh(mount));
+        continue;
+      }
       if (mount.type == df::Mount::Type::kSecret) {
         TRY(add_secret(mount));
         continue;
@@ -154,6 +190,23 @@ class RunPlanner {
     return {};
   }
 
+  /// Whether an agent of that id was given is seen when the step runs: a cached one needs none.
+  Status add_ssh(const df::Mount& mount) {
+    if (!mount.source.empty()) return fail(Code::kInvalidArgument, "ssh does not support source");
+    RunMount planned{.type = mount.type};
+    planned.id = mount.id.empty() ? "default" : mount.id;
+    planned.target =
+        mount.target.empty() ? fmt::format("/run/buildkit/ssh_agent.{}", ssh_mounts_) : absolute_target(mount.target);
+    if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
+    planned.mode = mount.mode.value_or(0600);
+    planned.uid = mount.uid.value_or(0);
+    planned.gid = mount.gid.value_or(0);
+    planned.required = mount.required;
+    if (ssh_mounts_++ == 0) ssh_socket_ = planned.target;
+    planned_.spec.mounts.push_back(std::move(planned));
+    return {};
+  }
+
   /// The corporate CA: a step behind the same proxy needs it as much as we do. Not part of any key, nothing of it in
   /// the layer.
   Status pass_ca() {
@@ -173,6 +226,8 @@ class RunPlanner {
   const StageState& state_;
   StageTools& tools_;
   PlannedRun planned_;
+  int ssh_mounts_ = 0;
+  std::string ssh_socket_;  ///< of the first one
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "cli/build_request.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
 #include "base/csv.hpp"
@@ -11,6 +9,7 @@
 #include "cli/compatibility.hpp"
 #include "cli/output_option.hpp"
 #include "cli/session.hpp"
+#include "cli/step_options.hpp"
 #include "cli/workplace.hpp"
 #include "registry/config_file.hpp"
 #include "sys/file.hpp"
@@ -181,7 +180,16 @@ namespace {
 
 const std::vector<Option>& own_options() {
   static const std::vector<Option> options = {
-      {.name = "add-host", .takes = Takes::kValues, .value = "NAME:IP", .help = "a line of /etc/hosts for RUN steps"},
+      {.name = "add-host",
+       .takes = Takes::kValues,
+       .value = "NAME:IP",
+       .help = "a line of /etc/hosts for RUN steps; host-gateway as IP is this machine"},
+      {.name = "allow",
+       .takes = Takes::kValues,
+       .value = "ENTITLEMENT",
+       .help = "what RUN may ask for: network.host, security.insecure, device[=NAME[,alias=NAME]]",
+       .completes = Completes::kWords,
+       .words = "network.host security.insecure device"},
       {.name = "annotation",
        .takes = Takes::kValues,
        .value = "[PLACE:]KEY=VALUE",
@@ -207,6 +215,15 @@ const std::vector<Option>& own_options() {
                "METHOD,format=json for programs",
        .completes = Completes::kWords,
        .words = "build check outline targets"},
+      {.name = "cdi-spec-dir",
+       .takes = Takes::kValues,
+       .value = "DIR",
+       .help = "where the devices of RUN --device are specified (default: /etc/cdi and /var/run/cdi)",
+       .completes = Completes::kDirectory},
+      {.name = "cgroup-parent",
+       .takes = Takes::kValue,
+       .value = "GROUP",
+       .help = "an existing control group below which RUN steps get theirs"},
       {.name = "check",
        .help = "look for mistakes in the Dockerfile, build nothing; 1 is the exit code when there are"},
       {.name = "build-context",
@@ -280,6 +297,20 @@ const std::vector<Option>& own_options() {
        .value = "id=ID[,src=FILE|env=NAME]",
        .help = "a secret for RUN --mount=type=secret; without src and env: the variable ID, else the file ID"},
       {.name = "shm-size", .takes = Takes::kValue, .value = "SIZE", .help = "size of /dev/shm (default 64MB)"},
+      {.name = "ssh",
+       .takes = Takes::kValues,
+       .value = "ID[=SOCKET|KEY,…]",
+       .help = "an agent or private keys for RUN --mount=type=ssh and for git; default alone is the agent of "
+               "SSH_AUTH_SOCK",
+       .completes = Completes::kFile},
+      {.name = "step-log-limit",
+       .takes = Takes::kValue,
+       .value = "SIZE",
+       .help = "how much output of a RUN step is shown (default 2MiB; 0: all)"},
+      {.name = "step-timeout",
+       .takes = Takes::kValue,
+       .value = "DURATION",
+       .help = "how long a RUN step may take, as 90s or 1h30m (default 0: no limit)"},
       {.name = "tag", .letter = 't', .takes = Takes::kValues, .value = "NAME[:TAG]", .help = "a name for the image"},
       {.name = "target", .takes = Takes::kValue, .value = "STAGE", .help = "the stage to build (default: the last)"},
       {.name = "ulimit",
@@ -340,54 +371,6 @@ Result<build::Secret> parse_secret(std::string_view text, const registry::Enviro
   return build::Secret{id, *std::move(content)};
 }
 
-Result<sandbox::Ulimit> parse_ulimit(std::string_view text) {
-  static const std::vector<std::string_view> names = {"core",    "cpu",      "data",   "fsize",      "locks",
-                                                      "memlock", "msgqueue", "nice",   "nofile",     "nproc",
-                                                      "rss",     "rtprio",   "rttime", "sigpending", "stack"};
-  const auto equals = text.find('=');
-  if (equals == std::string_view::npos)
-    return fail(Code::kUsage, "option --ulimit is NAME=SOFT[:HARD], not {}", quoted(text, 128));
-  sandbox::Ulimit limit;
-  limit.name = text.substr(0, equals);
-  if (std::find(names.begin(), names.end(), limit.name) == names.end()) {
-    const std::string near = nearest(limit.name, names);
-    return fail(Code::kUsage, "option --ulimit does not know {}{}", quoted(limit.name, 64),
-                near.empty() ? "" : fmt::format("; did you mean {}?", near));
-  }
-  const auto values = split(text.substr(equals + 1), ':');
-  const auto number = [&](std::string_view word) -> Result<std::int64_t> {
-    if (word == "-1" || word == "unlimited") return -1;
-    auto value = parse_size(word);
-    if (!value) return fail(Code::kUsage, "option --ulimit {}: {} is no number", quoted(text, 128), quoted(word, 64));
-    return value;
-  };
-  if (values.size() > 2) return fail(Code::kUsage, "option --ulimit {} has too many limits", quoted(text, 128));
-  limit.soft = TRY(number(values[0]));
-  limit.hard = values.size() == 2 ? TRY(number(values[1])) : limit.soft;
-  if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard))
-    return fail(Code::kUsage, "option --ulimit {}: the soft limit is above the hard one", quoted(text, 128));
-  return limit;
-}
-
-Result<Pair> parse_host(std::string_view text) {
-  auto at = text.find('=');
-  if (at == std::string_view::npos) at = text.find(':');
-  if (at == std::string_view::npos || at == 0)
-    return fail(Code::kUsage, "option --add-host is NAME:IP, not {}", quoted(text, 256));
-  const std::string name(text.substr(0, at));
-  std::string address(text.substr(at + 1));
-  const bool fine = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_';
-  });
-  if (!fine || name.size() > 253) return fail(Code::kUsage, "option --add-host: {} is no host name", quoted(name, 256));
-  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  unsigned char raw[16];
-  if (inet_pton(AF_INET, address.c_str(), raw) != 1 && inet_pton(AF_INET6, address.c_str(), raw) != 1)
-    return fail(Code::kUsage, "option --add-host {}: {} is no IP address", quoted(text, 256), quoted(address, 64));
-  return Pair{name, address};
-}
-
 /// SSL_CERT_FILE where it names more than the distribution's own bundle: the CA of a proxy or a private registry, which
 /// steps need too. The distribution's bundle is the host's matter; an image brings its own.
 std::string corporate_ca(const registry::Environment& environment) {
@@ -415,15 +398,8 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
       request.tags.push_back(std::move(*name));
   }
   for (const auto& text : arguments.values("secret")) request.secrets.push_back(TRY(parse_secret(text, environment)));
-  for (const auto& text : arguments.values("add-host")) request.extra_hosts.push_back(TRY(parse_host(text)));
-  for (const auto& text : arguments.values("ulimit")) request.ulimits.push_back(TRY(parse_ulimit(text)));
-  if (const auto size = arguments.value("shm-size")) {
-    auto bytes = parse_human_size(*size);
-    if (!bytes)
-      return std::unexpected(std::move(bytes).error().add_context("while reading --shm-size").with_code(Code::kUsage));
-    request.shm_bytes = *bytes;
-  }
   request.network = TRY(network_mode(arguments.value("network").value_or("")));
+  TRY(set_step_options(request, arguments, environment));
   request.platform = TRY(platform_of(arguments));
   if (!oci::Platform::host().accepts(request.platform)) {
     return fail(Code::kUsage, "option --platform {}: this machine builds for {} only, for now", request.platform.text(),

@@ -20,9 +20,4 @@ namespace slipway::cli {
 [[nodiscard]] Result<build::Request> build_request(const Arguments& arguments,
                                                    const registry::Environment& environment);
 
-/// "nofile=1024:2048", "nproc=512", -1 or "unlimited" for no limit.
-[[nodiscard]] Result<sandbox::Ulimit> parse_ulimit(std::string_view text);
-/// "name:address" or "name=address"; IPv6 with or without brackets.
-[[nodiscard]] Result<std::pair<std::string, std::string>> parse_host(std::string_view text);
-
 }  // namespace slipway::cli

@@ -1,5 +1,7 @@
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -74,36 +76,40 @@ Error failed_to_solve(const Error& error) {
 
 /// Opens what a build works with and hands it to `use`.
 template <class Answer>
-Result<Answer> with_tools(Session& session, const std::function<Result<Answer>(build::Tools&)>& use) {
+Result<Answer> with_tools(Session& session, const build::Request& request,
+                          const std::function<Result<Answer>(build::Tools&)>& use) {
   auto client = TRY(session.registry_client());
   auto store = TRY(session.open_store());
   std::mutex making;                      // steps start on many threads
   std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
-  build::Tools tools{.store = store,
-                     .client = client,
-                     .sandbox = [&]() -> Result<sandbox::Sandbox*> {
-                       const std::lock_guard lock(making);
-                       if (!box) {
-                         box = std::make_unique<sandbox::Sandbox>(
-                             TRY(sandbox::Sandbox::make({.root = store.root(), .require_isolation = ""})));
-                       }
-                       return box.get();
-                     },
-                     .scope = session.scope,
-                     .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); },
-                     .standard_input = source_of(STDIN_FILENO, "standard input", session.cancel),
-                     .http = {.user_agent = "slipway/" SLIPWAY_VERSION,
-                              .ca_file = session.variable("SSL_CERT_FILE"),
-                              .ca_directory = session.variable("SSL_CERT_DIR")},
-                     .search_path = session.variable("PATH"),
-                     .ssh_agent = session.variable("SSH_AUTH_SOCK")};
+  build::Tools tools{
+      .store = store,
+      .client = client,
+      .sandbox = [&]() -> Result<sandbox::Sandbox*> {
+        const std::lock_guard lock(making);
+        if (!box) {
+          const bool reach_host = std::ranges::any_of(
+              request.extra_hosts, [](const auto& host) { return host.second == sandbox::kHostGateway; });
+          box = std::make_unique<sandbox::Sandbox>(
+              TRY(sandbox::Sandbox::make({.root = store.root(), .require_isolation = "", .reach_host = reach_host})));
+        }
+        return box.get();
+      },
+      .scope = session.scope,
+      .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); },
+      .standard_input = source_of(STDIN_FILENO, "standard input", session.cancel),
+      .http = {.user_agent = "slipway/" SLIPWAY_VERSION,
+               .ca_file = session.variable("SSL_CERT_FILE"),
+               .ca_directory = session.variable("SSL_CERT_DIR")},
+      .search_path = session.variable("PATH"),
+      .ssh_agent = session.variable("SSH_AUTH_SOCK")};
   return use(tools);
 }
 
 /// `findings` is what is to be said of the Dockerfile behind all else, whether the build worked or not.
 Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader,
                                 FindingsShown shown, std::string& findings) {
-  return with_tools<build::Outcome>(session, [&](build::Tools& tools) -> Result<build::Outcome> {
+  return with_tools<build::Outcome>(session, request, [&](build::Tools& tools) -> Result<build::Outcome> {
     tools.checked = [&](const dockerfile::File& file, const dockerfile::Checked& checked) {
       if (shown == FindingsShown::kAsText) findings = findings_text(file, checked, session.debug);
       if (shown != FindingsShown::kAsEvents) return;
@@ -123,9 +129,12 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (iidfile && call.method == Call::Method::kBuild) TRY(forget_old(*iidfile));
   if (metadata && call.method == Call::Method::kBuild) TRY(forget_old(*metadata));
   TRY(check_before(request));
+  // What the secrets of a build are is in no core dump, and no process of this user reads it out of this one.
+  if (!request.secrets.empty() || !request.ssh.empty()) (void)prctl(PR_SET_DUMPABLE, 0);
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
   if (call.method != Call::Method::kBuild) {
-    return with_tools<int>(session, [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
+    return with_tools<int>(session, request,
+                           [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
   }
   std::string findings;
   auto built = build_it(session, request, *reader, findings_shown(session, arguments), findings);

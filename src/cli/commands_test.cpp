@@ -281,6 +281,72 @@ TEST(BuildRequest, Contexts) {
   EXPECT_EQ(error_of({"--build-context", "context=x", "."}), "option --build-context: the name context is reserved");
 }
 
+TEST(BuildRequest, StepOptions) {
+  const auto request = request_of({"--ssh",
+                                   "default",
+                                   "--ssh",
+                                   "deploy=/k/one,/k/two",
+                                   "--allow",
+                                   "network.host",
+                                   "--allow=security.insecure",
+                                   "--allow",
+                                   "device=vendor.com/dev=1,alias=mine",
+                                   "--allow",
+                                   "fs.read=/x",
+                                   "--allow",
+                                   "buildx.local.delete",
+                                   "--step-timeout",
+                                   "1m30s",
+                                   "--step-log-limit",
+                                   "1MiB",
+                                   "--add-host",
+                                   "me:host-gateway",
+                                   "--cgroup-parent",
+                                   "ci//job/",
+                                   "--cdi-spec-dir",
+                                   "/c",
+                                   "."},
+                                  {{"SSH_AUTH_SOCK", "/run/agent"}});
+  ASSERT_TRUE(request);
+  ASSERT_EQ(request->ssh.size(), 2u);
+  EXPECT_EQ(request->ssh[0].id, "default");
+  EXPECT_EQ(request->ssh[0].paths, std::vector<std::string>{"/run/agent"});
+  EXPECT_EQ(request->ssh[1].paths, (std::vector<std::string>{"/k/one", "/k/two"}));
+  EXPECT_TRUE(request->entitlements.network_host && request->entitlements.security_insecure);
+  EXPECT_FALSE(request->entitlements.all_devices);
+  EXPECT_EQ(request->entitlements.devices.at("mine"), "vendor.com/dev=1");
+  EXPECT_EQ(request->step_limits.timeout_ms, 90'000);
+  EXPECT_EQ(request->step_limits.log_bytes, 1 << 20);
+  EXPECT_EQ(request->extra_hosts, (Pairs{{"me", "host-gateway"}}));
+  EXPECT_EQ(request->cgroup_parent, "/ci/job");
+  EXPECT_EQ(request->cdi_directories, std::vector<std::string>{"/c"});
+  const auto plain = request_of({"--shm-size", "0", "."}, {{"BUILDKIT_STEP_LOG_MAX_SIZE", "-1"}});
+  EXPECT_EQ(plain->shm_bytes, 64 << 20);
+  EXPECT_EQ(plain->step_limits.log_bytes, 0);
+  EXPECT_EQ(plain->step_limits.timeout_ms, 0);
+  EXPECT_EQ(plain->cdi_directories.size(), 2u);
+  EXPECT_EQ(request_of({"."})->step_limits.log_bytes, 2 << 20);
+}
+
+TEST(BuildRequest, MistakesInStepOptions) {
+  EXPECT_EQ(error_of({"--ssh", "default", "."}), "option --ssh default: there is no agent: SSH_AUTH_SOCK is not set");
+  EXPECT_EQ(error_of({"--ssh", "a=/k,,/l", "."}), "option --ssh \"a=/k,,/l\" has an empty path");
+  EXPECT_EQ(error_of({"--allow", "security.insecur", "."}),
+            "option --allow: unknown entitlement \"security.insecur\"; did you mean security.insecure?");
+  EXPECT_EQ(error_of({"--allow", "fs", "."}), "option --allow: unknown entitlement \"fs\"");
+  EXPECT_EQ(error_of({"--allow", "device=a,b=c", "."}),
+            "option --allow \"device=a,b=c\": unknown device config key \"b=c\"");
+  EXPECT_EQ(error_of({"--step-timeout", "-5s", "."}),
+            "option --step-timeout is a duration as 90s or 1h30m, not \"-5s\"");
+  EXPECT_EQ(error_of({"--step-timeout", "5", "."}), "option --step-timeout is a duration as 90s or 1h30m, not \"5\"");
+  EXPECT_EQ(error_of({"--add-host", "me:host-gateway", "--network", "none", "."}),
+            "option --add-host me:host-gateway: with --network none no step reaches this machine");
+  EXPECT_EQ(error_of({"--step-log-limit", "x", "."}), "option --step-log-limit is a size as 2MiB, not \"x\"");
+  EXPECT_EQ(error_of({"--cgroup-parent", "a/../b", "."}),
+            "option --cgroup-parent \"a/../b\": a control group is named from the top, without \"..\"");
+  EXPECT_EQ(error_of({"--cgroup-parent", "/", "."}), "option --cgroup-parent \"/\": it names no control group");
+}
+
 TEST(BuildRequest, Mistakes) {
   EXPECT_EQ(error_of({"--push", "."}), "there is no name to push under");
   EXPECT_EQ(error_of({"--network", "x", "."}), "option --network is default, none or host, not \"x\"");

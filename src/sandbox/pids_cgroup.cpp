@@ -104,6 +104,10 @@ Result<std::vector<PidsParent>> find_cgroup_parents(const std::string& parent, s
     if (!mount || (mount->type != "cgroup" && mount->type != "cgroup2")) continue;
     const std::string directory = fmt::format("{}/{}", mount->point, parent.substr(parent.find_first_not_of('/')));
     if (access(directory.c_str(), F_OK) < 0) continue;
+    // A cpuset without processors says nothing of who is below, and no process can be.
+    if (const auto set = sys::read_file(directory + "/cpuset.cpus", kProcFile);
+        mount->type == "cgroup" && set && trim(*set).empty())
+      continue;
     sweep(directory);
     const bool limits = mount->type == "cgroup2" || has_controller(mount->super, "pids");
     PidsParent found{directory, {}, limits ? kPids : 0};
