@@ -418,9 +418,9 @@ TEST(Pull, CancelStopsAllLayers) {
   std::vector<std::string> tars;
   for (int i = 0; i < 4; ++i) tars.push_back(tar_of({{fmt::format("f{}", i), std::string(100'000, 'x')}}));
   const Built built = build(tars, oci::Compression::kNone);
-  Liar liar(built);
   CancelSource source;
   std::atomic<int> started = 0;
+  Liar liar(built);  // its threads use what stands above
   for (const auto& layer : built.layers) {
     liar.serve_by(Liar::layer_path(layer), [&](const Received&, Connection& peer) {
       peer.send(fmt::format("HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n", layer.size()));

@@ -27,6 +27,9 @@ class RootlessTest : public StepTest {
  protected:
   void SetUp() override {
     if (access("/usr/bin/newuidmap", X_OK) < 0) GTEST_SKIP() << "needs newuidmap (package uidmap)";
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "ThreadSanitizer has a thread of its own: its process can make no user namespace";
+#endif
     StepTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     box_.reset();
