@@ -65,7 +65,9 @@ class Reader {
  public:
   explicit Reader(std::string_view text) {
     (void)yaml_parser_initialize(&parser_);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    // libyaml asserts that there is an address, though no byte be behind it.
+    const char* bytes = text.empty() ? "" : text.data();
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(bytes), text.size());
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
