@@ -126,15 +126,18 @@ Result<std::vector<oci::Descriptor>> layers_in(const ImageFormat& format, const 
                                                progress::VertexId vertex, const Cancel& cancel) {
   std::vector<oci::Descriptor> out;
   std::vector<std::pair<std::size_t, Encoding>> work;
+  const bool particular = format.compression || format.family == oci::Family::kDocker;
   for (std::size_t i = 0; i < stack.layers().size(); ++i) {
     const LayerFacts facts = *stack.layers()[i]->facts();
     out.push_back(described(facts.blob, format));
+    if (!particular) continue;
     const auto compression = TRY(compression_of(shop, facts));
     const auto encoding = compression ? wanted(facts, *compression, format) : std::nullopt;
     if (!encoding) continue;
     TRY(fetch(shop, *stack.layers()[i], vertex, cancel));
     work.emplace_back(i, *encoding);
   }
+  if (work.empty()) return out;
   const auto threads = static_cast<int>(std::max(2u, std::thread::hardware_concurrency()));
   TRY(image::for_each_parallel(work.size(), threads, cancel, [&](std::size_t n, const Cancel& inner) -> Status {
     const auto& [index, encoding] = work[n];

@@ -86,7 +86,8 @@ struct SaveItem {
 
 /// The same as an OCI layout in `directory` (a trusted path; made when it is missing). An image that is there already
 /// stays unless one of the new names is its tag; blobs that are there and whole are not written again. Files appear
-/// whole; index.json comes last. kInvalidArgument when the directory holds an index.json that is none.
+/// whole; index.json comes last, and many processes may add to one layout at once. kInvalidArgument when the directory
+/// holds an index.json that is none.
 [[nodiscard]] Status save_layout(store::Store& store, const std::vector<SaveItem>& items, const std::string& directory,
                                  const Cancel& cancel);
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include "image/image_fixture.hpp"
 
 namespace slipway::image {
@@ -105,6 +107,19 @@ TEST_F(Layout, AMissingBlobIsAnError) {
   const Built built = build({tar_of({{"a", "never stored"}})});
   ASSERT_TRUE(place_.store.put_blob(place_.lease, built.manifest));
   EXPECT_FALSE(save(built, {"app:1"}));
+}
+
+TEST_F(Layout, ManyAtOnceAllGetIn) {
+  std::vector<Built> images;
+  for (int i = 0; i < 8; ++i) images.push_back(image("image " + std::to_string(i)));
+  std::vector<Status> results(images.size());
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < images.size(); ++i)
+      threads.emplace_back([&, i] { results[i] = save(images[i], {"app:" + std::to_string(i)}); });
+  }
+  for (const auto& result : results) EXPECT_TRUE(result);
+  EXPECT_EQ(entries().size(), images.size());
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // save_layout: images as an OCI layout in a directory (image-spec image-layout.md). What is there already is the
 // user's: it is read with the limits of foreign documents and through no link.
+#include <sys/file.h>
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "base/text.hpp"
@@ -9,6 +12,7 @@
 namespace slipway::image {
 namespace {
 
+constexpr int kLockPollMs = 20;
 constexpr const char* kRefName = "org.opencontainers.image.ref.name";
 
 class Layout {
@@ -46,6 +50,17 @@ class Layout {
     return write(root_.get(), name, 0644, [&](const layer::Target& target) { return target(text); });
   }
 
+  /// Until the object dies, no other command of ours changes the index. A file system that has no such locks (some of
+  /// the network) goes without.
+  [[nodiscard]] Status lock(const Cancel& cancel) const {
+    while (::flock(root_.get(), LOCK_EX | LOCK_NB) < 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return {};
+      TRY(cancel.check());
+      (void)cancel.wait_for(kLockPollMs);
+    }
+    return {};
+  }
+
   /// Makes the names durable.
   [[nodiscard]] Status sync() const {
     TRY(sys::sync(blobs_.get(), directory_ + "/blobs/sha256"));
@@ -72,8 +87,9 @@ class Layout {
 
   Status write(int at, const std::string& name, mode_t mode,
                const std::function<Status(const layer::Target&)>& produce) const {
-    const std::string temporary = fmt::format(".{}.{}", name, ::getpid());
-    TRY(sys::unlink_at(at, temporary));
+    std::string random(8, '\0');  // others may write the same blob at the same time
+    if (::getrandom(random.data(), random.size(), 0) != std::ssize(random)) return fail_errno("no random bytes");
+    const std::string temporary = fmt::format(".{}.{}", name, hex(random));
     const auto work = [&]() -> Status {
       sys::Fd file = TRY(sys::open_at(at, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
       TRY(produce([&](std::string_view bytes) { return sys::write_all(file.get(), bytes); }));
@@ -116,10 +132,12 @@ Status save_layout(store::Store& store, const std::vector<SaveItem>& items, cons
   SavePlan plan(store, cancel);
   for (const auto& item : items) TRY(plan.add(item));
   const Layout layout = TRY(Layout::open(directory));
-  auto entries = merged(TRY(layout.entries()), plan.entries());
+  (void)TRY(layout.entries());  // a file that is none of ours is found before anything is written
   for (const auto& blob : plan.blobs()) TRY(layout.add(store, blob, cancel));
   TRY(layout.put("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
   TRY(layout.sync());
+  TRY(layout.lock(cancel));
+  auto entries = merged(TRY(layout.entries()), plan.entries());
   TRY(layout.put("index.json", oci::Index::make(oci::Family::kOci, std::move(entries)).raw()));
   return layout.sync();
 }

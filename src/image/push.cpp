@@ -116,8 +116,7 @@ class Push {
     };
     const auto neighbour = TRY(neighbour_with(images_.store, reference_, blob.digest));
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
-    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}",
-                blob.digest.text()));
+    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}", blob.digest.text()));
     return remember_origin(images_.store, reference_, blob.digest);
   }
 

@@ -124,7 +124,8 @@ class FormatTest(ExportTest):
     def test_all_layers_by_force(self):
         for form in MAGIC:
             with self.subTest(form):
-                self.check(self.layout(f"compression={form}", "force-compression=true", name=form), form)
+                self.check(self.layout(f"compression={form}", "force-compression=true", name=form, options=["-t", form]), form)
+        self.slipway.assert_clean(self)
 
     def test_levels(self):
         self.source = self.context("FROM base\nRUN cp /bin/busybox /copy\n", name="binary")
