@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "build/room.hpp"
 #include "build/source_walk.hpp"
 #include "layer/codec.hpp"
 #include "layer/entry_path.hpp"
@@ -18,6 +19,9 @@ namespace slipway::build {
 namespace {
 
 constexpr std::int64_t kReserveStep = 16 << 20;
+/// So much is read of what follows the archive's end, for the checksum behind it: a kilobyte of bzip2 can unpack to
+/// hours of zeros.
+constexpr std::int64_t kPaddingLimit = 16 << 20;
 
 /// The plain bytes of an archive, piece by piece; not more than the limits allow.
 class PlainBytes {
@@ -82,13 +86,19 @@ Status Archive::extract(int file, const ArchiveOptions& options, const Cancel& c
   layer::TarReader reader([&] { return bytes.next(); }, unpack.limits);
   layer::Extractor extractor(root.get(), unpack, reader, cancel);
   layer::Entry entry;
+  Room room(draft_.fs());
   while (TRY(reader.next(entry))) {
+    TRY(room.take(entry.size, entry.path));
     if (entry.size <= unpack.limits.unpacked_bytes) TRY(reserve(extractor.tree_bytes() + entry.size));
     TRY(extractor.add(entry));
     if (entry.type == layer::EntryType::kDirectory)
       named_.insert(std::hash<std::string>{}(TRY(layer::clean_path(entry.path, unpack.limits))));
   }
-  TRY(reader.drain());
+  for (std::int64_t padding = 0; padding < kPaddingLimit;) {
+    const std::size_t size = TRY(bytes.next()).size();
+    if (size == 0) break;
+    padding += static_cast<std::int64_t>(size);
+  }
   return extractor.finish();
 }
 

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <lzma.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "build/copy.hpp"
+#include "build/room.hpp"
 #include "layer/archive_testing.hpp"
 #include "layer/codec.hpp"
 
@@ -182,6 +184,46 @@ TEST_F(ArchiveTest, LeavesNothingBehind) {
   ASSERT_TRUE(add(Tar().file("f", "x"), "/"));
   EXPECT_FALSE(add(Tar().file("f", "x").file("../g", "x"), "/"));
   EXPECT_EQ(sys::list_directory(sys::open(dir.path() + "/root/snapshots", O_RDONLY)->get(), "")->size(), 1U);
+}
+
+TEST_F(ArchiveTest, PaddingBehindTheEndIsNotReadForHours) {
+  std::string bytes = pack(oci::Compression::kGzip, Tar().file("f", "x").done() + std::string(40 << 20, '\0'));
+  bytes.resize(bytes.size() - 100);  // an error for who comes that far
+  const sys::Fd fd = file(bytes);
+  const auto archive = Archive::unpack(fd.get(), store, lease, {}, Cancel());
+  ASSERT_TRUE(archive) << archive.error().what();
+  EXPECT_EQ(sys::read_file(archive->directory() + "/f", 10).value(), "x");
+}
+
+TEST_F(ArchiveTest, WhatClaimsMoreThanTheDiskHasIsRefused) {
+  // An old GNU sparse file: one block, no data, a size of 2^41 bytes.
+  std::string head(512, '\0');
+  head.replace(0, 4, "huge");
+  head.replace(100, 7, "0000644");
+  head.replace(124, 11, "00000000000");
+  head[156] = 'S';
+  head.replace(257, 8, "ustar  \0", 8);
+  head.replace(483, 12, std::string("\x80\0\0\0\0\0\x02\0\0\0\0\0", 12));
+  head.replace(148, 8, "        ");
+  int sum = 0;
+  for (const char c : head) sum += static_cast<unsigned char>(c);
+  head.replace(148, 8, fmt::format("{:06o}", sum) + std::string("\0 ", 2));
+  const sys::Fd fd = file(head + std::string(1024, '\0'));
+  const auto archive = Archive::unpack(fd.get(), store, lease, {}, Cancel());
+  ASSERT_FALSE(archive);
+  EXPECT_EQ(archive.error().code(), Code::kResourceExhausted) << archive.error().what();
+  EXPECT_TRUE(archive.error().what().contains("\"huge\" has ")) << archive.error().what();
+}
+
+TEST(Room, IsTakenByManyTogether) {
+  Room room("/");
+  EXPECT_EQ(room.take(std::int64_t{1} << 62, "a").error().code(), Code::kResourceExhausted);
+  EXPECT_TRUE(room.take(1, "b"));
+  struct statvfs info{};
+  ASSERT_EQ(::statvfs("/", &info), 0);
+  const auto most_of_it = static_cast<std::int64_t>(info.f_bavail * info.f_frsize) / 4 * 3;
+  EXPECT_TRUE(room.take(most_of_it, "c"));
+  EXPECT_FALSE(room.take(most_of_it, "d"));
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "build/file_sums.hpp"
 
-#include <sys/statvfs.h>
-
 #include <array>
 #include <cstring>
 
@@ -21,18 +19,13 @@ constexpr std::int64_t kSettledNs = 60'000'000'000;
 
 std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec; }
 
-/// A sparse file costs its context nothing; a key and a layer read and write all of what it claims to have. A terabyte
-/// of holes would keep a build busy for hours before the disk is full.
-Status check_room(const struct stat& info, const std::string& name, const std::string& store) {
-  if (info.st_size / 2 <= info.st_blocks * std::int64_t{512}) return {};
-  struct statvfs room{};
-  if (::statvfs(store.c_str(), &room) < 0) return {};
-  const auto free = static_cast<std::int64_t>(room.f_bavail * room.f_frsize);
-  if (info.st_size <= free) return {};
-  return std::unexpected(
-      Error(Code::kResourceExhausted, fmt::format("{} is a sparse file of {}; the store's disk has {} free",
-                                                  quoted(name), human_size(info.st_size), human_size(free)))
-          .with_hint("leave it out of the context with .dockerignore"));
+/// Of a file that has more holes than bytes; what is on a disk already may be copied until the other one is full.
+Status check_room(const struct stat& info, const std::string& name, Room& room) {
+  const std::int64_t stored = info.st_blocks * std::int64_t{512};
+  if (info.st_size / 2 <= stored) return {};
+  auto taken = room.take(info.st_size - stored, name);
+  if (taken) return {};
+  return std::unexpected(std::move(taken).error().with_hint("leave it out of the context with .dockerignore"));
 }
 
 }  // namespace
@@ -93,7 +86,7 @@ std::optional<oci::Digest> FileSums::known(const struct stat& info) const {
 
 Result<oci::Digest> FileSums::sum(int fd, const struct stat& info, const std::string& name, const Cancel& cancel) {
   if (const auto digest = known(info)) return *digest;
-  TRY(check_room(info, name, store_.root()));
+  TRY(check_room(info, name, room_));
   const Timestamp started = now();
   const oci::Digest digest = TRY(sum_file(fd, info, name, cancel));
   Entry entry;

@@ -13,6 +13,7 @@
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
+#include "build/room.hpp"
 #include "oci/digest.hpp"
 #include "store/store.hpp"
 
@@ -52,8 +53,9 @@ class FileSums {
     bool used = false;     ///< in this build; the others are forgotten once they are many
     bool trusted = false;  ///< may be written back
   };
-  FileSums(store::Store& store, std::string key) : store_(store), key_(std::move(key)) {}
+  FileSums(store::Store& store, std::string key) : store_(store), room_(store.root()), key_(std::move(key)) {}
   store::Store& store_;
+  Room room_;
   std::string key_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::uint64_t, Entry> entries_;  // by inode
