@@ -113,6 +113,9 @@ struct Outcome {
   std::vector<StepReport> steps;
 };
 
+/// What a git repository may take on disk unless Tools say otherwise.
+inline constexpr std::int64_t kGitDiskBytes = std::int64_t{16} << 30;
+
 /// Where the builder gets what it needs. The sandbox is made only when a step really runs: a cached build pays no
 /// probe.
 struct Tools {
@@ -124,10 +127,11 @@ struct Tools {
   std::function<Status(std::string_view)> standard_output;
   /// Gets what the checks of the Dockerfile found, before any step runs. May be empty.
   std::function<void(const dockerfile::File&, const dockerfile::Checked&)> checked;
-  layer::Source standard_input = {};  ///< the context "-"
-  http::ClientOptions http = {};      ///< for URLs
-  std::string search_path = {};       ///< PATH, for the git program
-  std::string ssh_agent = {};         ///< SSH_AUTH_SOCK: for a git context of the command line, without --ssh
+  layer::Source standard_input = {};            ///< the context "-"
+  http::ClientOptions http = {};                ///< for URLs
+  std::string search_path = {};                 ///< PATH, for the git program
+  std::int64_t git_disk_bytes = kGitDiskBytes;  ///< what a git repository may take on disk
+  std::string ssh_agent = {};                   ///< SSH_AUTH_SOCK: for a git context of the command line, without --ssh
 };
 
 [[nodiscard]] Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel);

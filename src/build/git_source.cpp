@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/disk_watch.hpp"
 #include "build/layer_op.hpp"
 #include "registry/base64.hpp"
 #include "sys/child.hpp"
@@ -274,12 +275,22 @@ Status GitRepository::bring_submodules(const std::string& directory, const Cance
   return {};
 }
 
-Status GitRepository::check_out(const std::string& commit, const std::string& directory, const Cancel& cancel) {
+Status GitRepository::bring_all(const std::string& commit, const std::string& directory, const Cancel& cancel) const {
   TRY(bring(commit, directory, cancel));
   (void)TRY(run(directory, {"checkout", "-q", "--force", "--detach", commit, "--"}, cancel));
   const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
   const auto modules = TRY(sys::lstat_at(root.get(), ".gitmodules"));
   if (modules && S_ISREG(modules->st_mode) && git_.submodules.value_or(true)) TRY(bring_submodules(directory, cancel));
+  return {};
+}
+
+Status GitRepository::check_out(const std::string& commit, const std::string& directory, const Cancel& cancel) {
+  DiskWatch watch(directory, setup_.disk_bytes, cancel);
+  const Status brought = bring_all(commit, directory, watch.cancel());
+  if (auto fits = context(watch.finish(), "while fetching {}", printable(git_.remote, 300)); !fits)
+    return std::unexpected(std::move(fits).error().with_hint("SLIPWAY_GIT_MAX_SIZE sets how much it may take"));
+  TRY(Status(brought));
+  const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
   const std::string time = TRY(run(directory, {"log", "-1", "--format=%ct", commit, "--"}, cancel));
   const auto seconds = parse_size(trim(time));
   return Tidying(root.get(), git_.keep_git_dir.value_or(false), std::min(kLatest, seconds ? *seconds : 0)).run(cancel);

@@ -3,8 +3,8 @@
 // git runs without the user's and the machine's configuration, without hooks, templates, filters, helpers and prompts,
 // with the protocols http, https, git and ssh only, in a process group that ends with it. The token of GIT_AUTH_TOKEN
 // (or the header of GIT_AUTH_HEADER, also with ".host" behind the name) goes to the repository's own origin and never
-// through a redirect. What was checked out is owned by root, 0644 or 0755, and as old as its commit: equal commits are
-// equal trees.
+// through a redirect. What it takes on disk is bounded (GitSetup::disk_bytes). What was checked out is owned by root,
+// 0644 or 0755, and as old as its commit: equal commits are equal trees.
 #pragma once
 
 #include <memory>
@@ -33,6 +33,7 @@ class GitRepository {
                                         const Cancel& cancel) const;
   [[nodiscard]] Result<std::vector<std::string>> environment() const;
   [[nodiscard]] Status bring(const std::string& commit, const std::string& directory, const Cancel& cancel) const;
+  [[nodiscard]] Status bring_all(const std::string& commit, const std::string& directory, const Cancel& cancel) const;
   [[nodiscard]] Status bring_submodules(const std::string& directory, const Cancel& cancel) const;
 
   GitReference git_;

@@ -79,7 +79,8 @@ RemoteSources::RemoteSources(const Workshop& shop, const Request& request, const
            .proxies = request.proxies,
            .ca_file = tools.http.ca_file,
            .ca_directory = tools.http.ca_directory,
-           .secrets = &request.secrets} {}
+           .secrets = &request.secrets,
+           .disk_bytes = tools.git_disk_bytes} {}
 
 progress::VertexId RemoteSources::next_id() { return ids_.next(); }
 

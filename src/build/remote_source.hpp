@@ -44,6 +44,7 @@ struct GitSetup {
   std::string ca_file, ca_directory;                         ///< roots instead of the system's
   const std::vector<Secret>* secrets = nullptr;              ///< GIT_AUTH_TOKEN, GIT_AUTH_HEADER
   int deadline_ms = 30 * 60 * 1000;                          ///< of one call of git
+  std::int64_t disk_bytes = kGitDiskBytes;                   ///< of a repository with its checkout and submodules
 };
 
 /// Makes sources; what all of one build share. Outlives them.

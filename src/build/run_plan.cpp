@@ -156,13 +156,16 @@ class RunPlanner {
   }
 
   Result<solver::Input> mount_input(const df::Mount& mount) {
-    if (!mount.from.empty()) return solver::Input{TRY(tools_.source_stage(mount.from, index_, run_.source)), true};
+    std::shared_ptr<Context> folder;
+    if (!mount.from.empty()) folder = TRY(tools_.source_folder(mount.from));
+    if (!mount.from.empty() && !folder)
+      return solver::Input{TRY(tools_.source_stage(mount.from, index_, run_.source)), true};
     // What the context shows there, behind its ignore file and owned by root: a copy of it upon nothing.
     CopySpec copy;
     copy.sources = {clean_rooted(mount.source)};
     copy.target = "/" + copy.sources[0];
     if (copy.sources[0].empty()) copy.sources[0] = ".";
-    copy.context = TRY(tools_.open_context());
+    copy.context = folder ? std::move(folder) : TRY(tools_.open_context());
     const std::size_t nothing = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
     Place place{tools_.ids.next(), "", &tools_.file, &run_.source};
     auto op = copy_op(tools_.context, place, std::move(copy));

@@ -80,6 +80,9 @@ Result<Answer> with_tools(Session& session, const build::Request& request,
                           const std::function<Result<Answer>(build::Tools&)>& use) {
   auto client = TRY(session.registry_client());
   auto store = TRY(session.open_store());
+  std::int64_t git_disk_bytes = build::kGitDiskBytes;
+  if (const std::string limit = session.variable("SLIPWAY_GIT_MAX_SIZE"); !limit.empty())
+    git_disk_bytes = TRY(context(parse_human_size(limit), "while reading SLIPWAY_GIT_MAX_SIZE"));
   std::mutex making;                      // steps start on many threads
   std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
   build::Tools tools{
@@ -102,6 +105,7 @@ Result<Answer> with_tools(Session& session, const build::Request& request,
                .ca_file = session.variable("SSL_CERT_FILE"),
                .ca_directory = session.variable("SSL_CERT_DIR")},
       .search_path = session.variable("PATH"),
+      .git_disk_bytes = git_disk_bytes,
       .ssh_agent = session.variable("SSH_AUTH_SOCK")};
   return use(tools);
 }

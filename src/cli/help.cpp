@@ -91,8 +91,9 @@ std::string help_page(const std::vector<const Command*>& commands) {
   for (const Command* command : commands) out += fmt::format("  {:<12}{}", command->name, folded(command->summary, 14));
   out += "\nOptions (before or after the command):\n" + option_list(global_options());
   out +=
-      "\nEnvironment: SLIPWAY_ROOT, SLIPWAY_MAX_SIZE (limit of the store, as 20GB), BUILDKIT_PROGRESS, NO_COLOR,\n"
-      "SOURCE_DATE_EPOCH, DOCKER_CONFIG, DOCKER_AUTH_CONFIG, SSL_CERT_FILE, HTTP_PROXY, HTTPS_PROXY, NO_PROXY.\n";
+      "\nEnvironment: SLIPWAY_ROOT, SLIPWAY_MAX_SIZE (limit of the store, as 20GB), SLIPWAY_GIT_MAX_SIZE (of a git\n"
+      "repository, 16GB by default), BUILDKIT_PROGRESS, NO_COLOR, SOURCE_DATE_EPOCH, DOCKER_CONFIG,\n"
+      "DOCKER_AUTH_CONFIG, SSL_CERT_FILE, HTTP_PROXY, HTTPS_PROXY, NO_PROXY.\n";
   out += kExitCodes;
   return out;
 }

@@ -340,6 +340,19 @@ class GitCase(SourceCase):
 
 
 class GitTest(GitCase):
+    def test_what_a_repository_may_take_is_bounded(self):
+        (self.work / "much").write_bytes(b"the same again\n" * 600_000)  # some kilobytes in a pack
+        self.commit(self.work, "small to send")
+        self.server.pages = {}
+        for limit, status in (("4MB", 1), ("64MB", 0)):
+            done = self.slipway.build(self.context(f"FROM scratch\nADD {self.url} /a/\n"), check=False,
+                                      env={"SLIPWAY_GIT_MAX_SIZE": limit})
+            self.assertEqual(status, done.returncode, done.err)
+            self.assertEqual(status == 1, "it takes more than 4" in done.err and "SLIPWAY_GIT_MAX_SIZE" in done.err, done.err)
+        done = self.slipway("build", self.url, check=False, env={"SLIPWAY_GIT_MAX_SIZE": "4MB"})
+        self.assertIn("it takes more than 4", done.err)
+        self.slipway.assert_clean(self)
+
     def test_refs_and_folders(self):
         dockerfile = f"""FROM scratch
 ADD {self.url} /head/
@@ -618,6 +631,17 @@ class NamedTest(SourceCase):
         self.assertEqual("x\n", self.files(
             "FROM base AS b\nRUN --mount=from=other,target=/m cp /m/sub/x /y\nFROM scratch\nCOPY --from=b /y /y\n",
             "--build-context", f"other={self.other}")["y"])
+
+    def test_a_mount_reads_only_what_it_shows(self):
+        self.give_base()
+        with open(self.other / "huge", "wb") as huge:
+            huge.truncate(1 << 42)  # no disk has room for it
+        for option, source in (("source=sub", "/m/x"), ("source=sub/x", "/m"), ("source=/sub/../sub", "/m/x")):
+            self.assertEqual("x\n", self.files(
+                f"FROM base AS b\nRUN --mount=from=other,{option},target=/m cp {source} /y\nFROM scratch\nCOPY --from=b /y /y\n",
+                "--build-context", f"other={self.other}")["y"])
+        text = self.refused("FROM base\nRUN --mount=from=other,source=nowhere,target=/m true\n", "--build-context", f"other={self.other}")
+        self.assertIn("not found", text)
 
     def test_it_comes_before_stages_and_images(self):
         dockerfile = "FROM scratch AS mid\nCOPY <<EOF /stage\ns\nEOF\nFROM busybox AS unpulled\nFROM scratch\nCOPY --from=mid / /m/\nCOPY --from=busybox / /b/\n"
