@@ -72,6 +72,9 @@ class Scenario:
     base = "bench-busybox"
     no_cache = False
     bar = None
+    bar_seconds = None  # a limit of Slipway's own time
+    alone = False  # peers are not measured: the limit is not about them
+    cold = False  # every round begins with an empty store
     rounds = None
 
     def __init__(self, work):
@@ -151,7 +154,91 @@ class BigLayer(Scenario):
             "FROM bench-busybox\nRUN dd if=/dev/urandom of=/big bs=65536 count=32768 2>/dev/null\n")
 
 
-SCENARIOS = {s.name: s for s in (NothingChanged, OneSource, NoCache, FortyRuns, ManyFiles, FewFiles, BigLayer)}
+IGNORED = """\
+**/*.log **/*.o **/node_modules .git *.md !README.md d1* !d1*/f500.txt **/f9??.txt d2?0 d3*/f1* target/ build/**/out tmp
+**/.cache **/*.swp **/dist coverage docs/**/*.png *.zip d40[0-4] d5*/f[0-4]* !d500/f123.txt **/__pycache__ vendor/*/test
+**/.DS_Store .env .idea d77? *.tmp
+""".split()  # thirty
+
+
+class LargeContext(Scenario):
+    """Directories of 1,000 files behind an ignore file of 30 lines."""
+
+    name, title, bar_seconds, alone = "large-context", "three files of a context of {files:,} files, nothing changed", 0.3, True
+    base, files = None, 100_000
+    sources = ("d000/f001.txt", "d060/f600.txt", "d099/f777.txt")
+
+    @property
+    def context_name(self):
+        return f"large-{self.files}"
+
+    def fill(self, folder):
+        for number in range(self.files // 1000):
+            below = folder / f"d{number:03}"
+            below.mkdir()
+            for name in range(1000):
+                (below / f"f{name:03}.txt").touch()
+        (folder / ".dockerignore").write_text("\n".join(IGNORED) + "\n")
+        copies = "".join(f"COPY {source} /{i}\n" for i, source in enumerate(self.sources))
+        (folder / "Dockerfile").write_text("FROM scratch\n" + copies)
+
+
+class LargeContextCold(LargeContext):
+    name, title, bar_seconds, cold = "large-context-cold", "the same, empty store and cold disk", 2.0, True
+
+
+class MostlyIgnored(LargeContext):
+    name, title, bar_seconds = "mostly-ignored", "all of such a context that the ignore file leaves, some thousand files", None
+
+    @property
+    def context_name(self):
+        return f"mostly-ignored-{self.files}"
+
+    def fill(self, folder):
+        super().fill(folder)
+        (folder / ".dockerignore").write_text("\n".join(IGNORED + ["d*/*", "!d00?/f00*"]) + "\n")
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /c/\n")
+
+
+class Stages(Scenario):
+    name, title, bar_seconds, alone = "stages", "last of 10,000 stages, each FROM the one before", 1.0, True
+    context_name, base = "stages", None
+
+    def fill(self, folder):
+        (folder / "a").touch()
+        (folder / "Dockerfile").write_text("FROM scratch AS s0\nCOPY a /a\n" + "".join(
+            f"FROM s{i - 1} AS s{i}\nENV K{i % 7}=v{i}\n" for i in range(1, 10_000)))
+
+
+class IgnoreLines(Scenario):
+    name, title, bar_seconds, alone = "ignore-lines", "an ignore file of 100,000 lines", 1.0, True
+    context_name, base = "ignore-lines", None
+
+    def fill(self, folder):
+        (folder / "a").touch()
+        (folder / ".dockerignore").write_text("".join(
+            (f"dir{i}/**/*.log\n", f"!dir{i}/keep\n", f"f{i}*\n")[i % 3] for i in range(100_000)))
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+
+
+class CacheMount(Scenario):
+    """The whole build of a step that does nothing, with the cache mounted."""
+
+    name, title, bar_seconds, alone = "cache-mount", "`RUN --mount=type=cache true`, 100,000 files in the cache", 0.1, True
+    context_name = "cache-mount"
+
+    def fill(self, folder):
+        (folder / "Dockerfile").write_text(
+            "FROM bench-busybox\nRUN --mount=type=cache,target=/c for d in $(seq 100); do mkdir -p /c/$d && cd /c/$d && "
+            "touch $(seq 1000); done\n")
+
+    def prepare(self, stamp):
+        text = (self.context / "Dockerfile").read_text().splitlines()[:2]
+        (self.context / "Dockerfile").write_text("\n".join(text) + f"\nRUN --mount=type=cache,target=/c true {stamp}\n")
+
+
+SCENARIOS = {s.name: s for s in (NothingChanged, OneSource, NoCache, FortyRuns, ManyFiles, FewFiles, BigLayer, LargeContext,
+                                 LargeContextCold, MostlyIgnored, Stages, IgnoreLines, CacheMount)}
 MEMORY_BAR_MIB = 64
 VERSION_BAR_MS = 10
 
@@ -167,6 +254,8 @@ def measure(scenario, builder_list, rounds, log):
         stamp = f"{time.time_ns()}"
         scenario.prepare(stamp)
         for builder in builder_list:
+            if scenario.cold:
+                builder.forget()
             builder.reset_peak()
             begin = time.monotonic()
             builder.build(scenario.context, no_cache=scenario.no_cache)
@@ -230,6 +319,7 @@ def table(record):
         cells = [f"{row['median'][n]:.3f} s" if n in row["median"] else "–" for n in names]
         ratio = f"{row['ratio']:.2f} ({row['best_peer']})" if row.get("ratio") is not None else "–"
         bar = f"≤ {row['bar']}" if row.get("bar") else "–"
+        bar = f"≤ {row['bar_seconds']} s" if row.get("bar_seconds") else bar
         lines.append(f"| {row['title']} | " + " | ".join(cells) + f" | {ratio} | {bar} |")
     for row in record["scenarios"]:
         if row["name"] == "big-layer":
@@ -247,6 +337,8 @@ def misses(record):
     for row in record["scenarios"]:
         if row.get("bar") and row.get("ratio") is not None and row["ratio"] > row["bar"]:
             out.append(f"{row['name']}: ratio {row['ratio']:.2f}, bar {row['bar']}")
+        if row.get("bar_seconds") and row["median"].get("slipway", 0) > row["bar_seconds"]:
+            out.append(f"{row['name']}: {row['median']['slipway']:.3f} s, bar {row['bar_seconds']} s")
         if row["name"] == "big-layer" and row["peak_mib"].get("slipway", 0) > MEMORY_BAR_MIB:
             out.append(f"big-layer: {row['peak_mib']['slipway']} MiB, bar {MEMORY_BAR_MIB} MiB")
     if record.get("version_ms", 0) > VERSION_BAR_MS:
@@ -262,6 +354,8 @@ def parse():
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "slipway-bench"))
+    parser.add_argument("--files", type=int, default=LargeContext.files,
+                        help="of large-context and mostly-ignored; a million is what the bars are meant for")
     parser.add_argument("--plain-disk", action="store_true", help="state on the work directory's own file system")
     parser.add_argument("--record", help="JSON file (default: WORK/record.json)")
     parser.add_argument("--table", help="print the table of a JSON record and stop")
@@ -281,6 +375,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("bench/run.py: the peers need root")
     work.mkdir(parents=True, exist_ok=True)
+    LargeContext.files = args.files
     log = lambda text: print(text, file=sys.stderr, flush=True)
     # Stopped from outside is stopped in order: the daemons must not outlive the run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -306,12 +401,18 @@ def main():
                 record["versions"][builder.name] = builder.version()
             for scenario in chosen:
                 scenario.write()
-                image = bases.make(work, scenario.base, log)
-                for builder in group:
-                    builder.give_base(scenario.base, image)
+                compared = [b for b in group if b.name == "slipway"] if scenario.alone else group
+                if not compared:
+                    continue
+                if scenario.base:
+                    image = bases.make(work, scenario.base, log)
+                    for builder in compared:
+                        builder.give_base(scenario.base, image)
                 rounds = min(args.rounds, scenario.rounds or args.rounds)
-                samples, peaks = measure(scenario, group, rounds, log)
-                row = {"name": scenario.name, "title": scenario.title, "bar": scenario.bar, "samples": samples,
+                samples, peaks = measure(scenario, compared, rounds, log)
+                title = scenario.title.format(files=LargeContext.files)
+                row = {"name": scenario.name, "title": title, "bar": scenario.bar, "bar_seconds": scenario.bar_seconds,
+                       "samples": samples,
                        "median": {n: statistics.median(t) for n, t in samples.items()},
                        "peak_mib": {n: round(k / 1024) for n, k in peaks.items() if k}}
                 others = {n: m for n, m in row["median"].items() if n != "slipway"}
