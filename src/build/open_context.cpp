@@ -2,6 +2,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <mutex>
 
 #include "base/text.hpp"
 #include "dockerfile/ignore.hpp"
@@ -23,19 +24,47 @@ Result<std::optional<std::string>> read_inside(const std::string& root, const st
   return TRY(context(sys::read_all(file->get(), dockerfile::kIgnoreLimit), "while reading {}", quoted(name)));
 }
 
-dockerfile::Verdict judge(const dockerfile::Matcher& matcher, const std::string& path) {
-  dockerfile::Verdict verdict = dockerfile::Matcher::root();
-  for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-    verdict = matcher.judge(verdict, std::string_view(path).substr(0, slash));
-  return matcher.judge(verdict, path);
-}
+/// The matcher, asked by path. A tree is read a directory at a time and each of its paths is asked for more than once,
+/// so that what is above a path is rarely judged again. Thread safe.
+class PathJudge {
+ public:
+  explicit PathJudge(dockerfile::Matcher matcher) : matcher_(std::move(matcher)) {}
+  bool excluded(const std::string& path) { return matcher_.excluded(judge(path)); }
+  bool prunable(const std::string& path) { return matcher_.can_prune(judge(path), path); }
+
+ private:
+  struct Judged {
+    std::string path;
+    dockerfile::Verdict verdict = dockerfile::Matcher::root();
+  };
+
+  dockerfile::Verdict judge(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    if (path == last_.path) return last_.verdict;
+    const std::size_t slash = path.rfind('/');
+    const std::string_view above = std::string_view(path).substr(0, slash == std::string::npos ? 0 : slash);
+    if (above != directory_.path) directory_ = {std::string(above), from_root(above)};
+    last_ = {path, matcher_.judge(directory_.verdict, path)};
+    return last_.verdict;
+  }
+
+  dockerfile::Verdict from_root(std::string_view path) const {
+    dockerfile::Verdict verdict = dockerfile::Matcher::root();
+    for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+      verdict = matcher_.judge(verdict, path.substr(0, slash));
+    return path.empty() ? verdict : matcher_.judge(verdict, path);
+  }
+
+  const dockerfile::Matcher matcher_;
+  std::mutex mutex_;
+  Judged last_, directory_;  // an empty path is the root
+};
 
 std::optional<Filter> filter_of(dockerfile::Matcher matcher) {
   if (matcher.empty()) return std::nullopt;
-  auto shared = std::make_shared<const dockerfile::Matcher>(std::move(matcher));
-  return Filter{
-      .excluded = [shared](const std::string& path) { return shared->excluded(judge(*shared, path)); },
-      .prunable = [shared](const std::string& path) { return shared->can_prune(judge(*shared, path), path); }};
+  auto judge = std::make_shared<PathJudge>(std::move(matcher));
+  return Filter{.excluded = [judge](const std::string& path) { return judge->excluded(path); },
+                .prunable = [judge](const std::string& path) { return judge->prunable(path); }};
 }
 
 }  // namespace

@@ -105,18 +105,43 @@ Result<Tree::Directory> Tree::open_directory(const Resolved& at) const {
   return Directory{TRY(at.parent->dir.enter(at.name())), at.path};
 }
 
+std::function<bool(const std::string&)> Tree::may_show(const Directory& directory) const {
+  return [this, &directory](const std::string& name) {
+    const std::string path = join_path(directory.path, name);
+    return !filter_->excluded(path) || !filter_->prunable(path);
+  };
+}
+
+std::optional<bool> Tree::Remembered::find(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = shown_.find(path);
+  return found == shown_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Tree::Remembered::keep(const std::string& path, bool shown) {
+  const std::lock_guard lock(mutex_);
+  shown_.insert_or_assign(path, shown);
+}
+
 Result<bool> Tree::visible(const Directory& parent, const std::string& name, bool is_directory) const {
   if (!filter_) return true;
   const std::string path = join_path(parent.path, name);
   if (!filter_->excluded(path)) return true;
   if (!is_directory || filter_->prunable(path)) return false;
   // Excluded, but something below may be included again: then the directory is there for its sake.
+  if (const auto known = remembered_->find(path)) return *known;
+  const bool shown = TRY(holds_included(parent, name, path));
+  remembered_->keep(path, shown);
+  return shown;
+}
+
+Result<bool> Tree::holds_included(const Directory& parent, const std::string& name, const std::string& path) const {
   std::vector<Directory> pending;
   pending.push_back({TRY(parent.dir.enter(name)), path});
   while (!pending.empty()) {
     const Directory directory = std::move(pending.back());
     pending.pop_back();
-    for (const auto& child : TRY(directory.dir.list())) {
+    for (const auto& child : TRY(directory.dir.list(may_show(directory)))) {
       const std::string below = join_path(directory.path, child.name);
       if (!filter_->excluded(below)) return true;
       if (S_ISDIR(child.found.info.st_mode) && !filter_->prunable(below))
@@ -127,8 +152,8 @@ Result<bool> Tree::visible(const Directory& parent, const std::string& name, boo
 }
 
 Result<std::vector<layer::MergedDir::Child>> Tree::list(const Directory& directory) const {
-  auto children = TRY(directory.dir.list());
-  if (!filter_) return children;
+  if (!filter_) return directory.dir.list();
+  auto children = TRY(directory.dir.list(may_show(directory)));
   std::vector<layer::MergedDir::Child> kept;
   for (auto& child : children)
     if (TRY(visible(directory, child.name, S_ISDIR(child.found.info.st_mode)))) kept.push_back(std::move(child));

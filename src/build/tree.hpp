@@ -3,8 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/cancel.hpp"
@@ -60,9 +63,28 @@ class Tree {
   [[nodiscard]] Result<std::vector<std::string>> glob(const std::string& pattern) const;
 
  private:
+  /// Whether an excluded directory holds something that is included again: asked for by every look at it, and answered
+  /// by reading what is below. Once in a build is enough: what it holds is looked at again when it is summed and
+  /// copied.
+  class Remembered {
+   public:
+    [[nodiscard]] std::optional<bool> find(const std::string& path) const;
+    void keep(const std::string& path, bool shown);
+
+   private:
+    mutable std::mutex mutex_;
+    std::unordered_map<std::string, bool> shown_;
+  };
+
   [[nodiscard]] Result<bool> visible(const Directory& parent, const std::string& name, bool is_directory) const;
+  [[nodiscard]] Result<bool> holds_included(const Directory& parent, const std::string& name,
+                                            const std::string& path) const;
+  /// False for names in `directory` that are excluded with all that may be below: whatever they are, they are not
+  /// shown.
+  [[nodiscard]] std::function<bool(const std::string&)> may_show(const Directory& directory) const;
   layer::MergedDir root_;
   std::optional<Filter> filter_;
+  std::shared_ptr<Remembered> remembered_ = std::make_shared<Remembered>();
 };
 
 /// "a/b" of "a" and "b"; "b" of "" and "b".

@@ -66,13 +66,14 @@ Result<MergedDir> MergedDir::enter(const std::string& name) const {
   return MergedDir(std::move(entered), kind_);
 }
 
-Result<std::vector<MergedDir::Child>> MergedDir::list() const {
+Result<std::vector<MergedDir::Child>> MergedDir::list(const std::function<bool(const std::string&)>& wanted) const {
   std::vector<Child> children;
   std::set<std::string> seen;
   for (std::size_t i = 0; i < layers_->fds.size(); ++i) {
     const int fd = layers_->fds[i].get();
     for (auto& name : TRY(sys::list_directory(fd, "a directory"))) {
       if (layers_->fds.size() > 1 && !seen.insert(name).second) continue;
+      if (wanted && !wanted(name)) continue;
       const auto info = TRY(sys::lstat_at(fd, name));
       if (!info) continue;  // it went away between the two calls: a context may be edited meanwhile
       if (kind_ == Kind::kSnapshots && is_whiteout(*info)) continue;

@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,8 @@ class MergedDir {
   [[nodiscard]] Result<std::optional<Found>> find(const std::string& name) const;
   /// The merged directory of that name; kNotFound when there is none.
   [[nodiscard]] Result<MergedDir> enter(const std::string& name) const;
-  [[nodiscard]] Result<std::vector<Child>> list() const;
+  /// Children sorted bytewise. What `wanted` refuses by its name costs no system call.
+  [[nodiscard]] Result<std::vector<Child>> list(const std::function<bool(const std::string& name)>& wanted = {}) const;
   /// Opens a found child O_RDONLY | O_NOFOLLOW | O_NONBLOCK (regular files and directories).
   [[nodiscard]] Result<sys::Fd> open_child(const std::string& name, const Found& found) const;
   /// Another name for a child that is no directory, in `to`, on the same file system.
