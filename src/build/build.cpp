@@ -9,6 +9,7 @@
 #include "build/checks.hpp"
 #include "build/context_source.hpp"
 #include "build/exporter.hpp"
+#include "build/foreign_steps.hpp"
 #include "build/frontend.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/store_records.hpp"
@@ -77,20 +78,28 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   const Plan planned = TRY(std::move(plan_or_error));
   TRY(checks);
 
+  ForeignPlatforms foreign;
+  op_context.foreign = &foreign;
+  TRY(foreign.admit(planned, op_context, cancel));
+
   StoreRecords records(shop);
   StepObserver observer(planned, sink);
   const auto processors = std::max(2u, std::thread::hardware_concurrency());
   const solver::Options options{.parallelism = request.parallelism > 0 ? static_cast<std::size_t>(request.parallelism)
                                                                        : processors};
-  auto solved = solver::solve(planned.graph, {planned.target}, records, observer, options, cancel);
+  std::vector<std::size_t> targets;
+  for (const auto& image : planned.images) targets.push_back(image.target);
+  auto solved = solver::solve(planned.graph, targets, records, observer, options, cancel);
   if (folder && !source.remote) TRY(folder->sums->save());
   for (const auto& named : planned.folders) TRY(named->sums->save());
   const auto outputs = TRY(std::move(solved));
-  const Stack& stack = static_cast<const Stack&>(*outputs[0]);
+  std::vector<PlatformResult> results;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    results.push_back({planned.images[i], static_cast<const Stack&>(*outputs[i])});
 
   const progress::VertexId exporting = ids.next();
   sink.on(progress::Started{exporting, "exporting to image"});
-  Exporter exporter(request, tools, shop, planned, stack, exporting, cancel);
+  Exporter exporter(request, tools, shop, results, planned.index, exporting, cancel);
   auto exported = exporter.run();
   sink.on(progress::Finished{exporting, exported ? "" : exported.error().what()});
   const Exported image = TRY(std::move(exported));

@@ -62,6 +62,7 @@ struct Entitlements {
 struct StepLimits {
   std::int64_t timeout_ms = 0;       ///< --step-timeout; 0: none
   std::int64_t log_bytes = 2 << 20;  ///< --step-log-limit, BuildKit's default; 0: none
+  friend bool operator==(const StepLimits&, const StepLimits&) = default;
 };
 
 struct Request {
@@ -91,8 +92,8 @@ struct Request {
   std::vector<NamedContext> contexts;        ///< --build-context
   /// Without one of an image, the image goes to the store under `tags`, unless there is one of kCacheOnly.
   std::vector<Output> outputs;
-  std::vector<Annotation> annotations;  ///< --annotation: of every image that is written
-  oci::Platform platform = oci::Platform::host();
+  std::vector<Annotation> annotations;   ///< --annotation: of every image that is written
+  std::vector<oci::Platform> platforms;  ///< --platform; none: this machine's (target_platforms.hpp)
   std::optional<std::int64_t> source_date_epoch;
   std::string ca_bundle;           ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
   bool clamp_times = true;         ///< with source_date_epoch: file times later than it become it
@@ -108,7 +109,7 @@ struct StepReport {
 
 struct Outcome {
   oci::Descriptor manifest;        ///< what tags point at; its digest is what --iidfile holds
-  oci::Digest config;              ///< docker's image id
+  oci::Digest config;              ///< docker's image id; of an index its own digest
   std::vector<std::string> names;  ///< canonical, in the store or where it was pushed
   std::vector<StepReport> steps;
 };

@@ -21,12 +21,11 @@ df::PlatformName name_of(const oci::Platform& platform) {
   return {usual.os, usual.architecture, usual.text()};
 }
 
-df::CheckFacts::Pairs platform_args(const Request& request) {
+df::CheckFacts::Pairs platform_args(const Request& request, const oci::Platform& target) {
   df::CheckFacts::Pairs args;
-  for (const auto& [prefix, platform] :
-       {std::pair("BUILD", oci::Platform::host()), std::pair("TARGET", request.platform)}) {
+  for (const auto& [prefix, platform] : {std::pair("BUILD", oci::Platform::host()), std::pair("TARGET", target)}) {
     const std::string p = prefix;
-    args.emplace_back(p + "PLATFORM", platform.text());
+    args.emplace_back(p + "PLATFORM", platform.full_text());
     args.emplace_back(p + "OS", platform.os);
     args.emplace_back(p + "OSVERSION", platform.os_version);
     args.emplace_back(p + "ARCH", platform.architecture);
@@ -103,13 +102,15 @@ class Ignored {
 }  // namespace
 
 df::CheckFacts check_facts(const Request& request, const ContextFolder& folder, const Tools& tools) {
+  // of several platforms the first is looked at: most findings are the same for all
+  const oci::Platform target = request.platforms.empty() ? oci::Platform::host() : request.platforms[0];
   df::CheckFacts facts{.build_args = request.build_args,
-                       .platform_args = platform_args(request),
-                       .target_platform = name_of(request.platform),
+                       .platform_args = platform_args(request, target),
+                       .target_platform = name_of(target),
                        .target = request.target};
-  facts.base_image = [&request, &tools](const std::string& image,
-                                        const std::string& platform) -> std::optional<df::BaseImage> {
-    const auto wanted = platform.empty() ? Result<oci::Platform>(request.platform) : oci::Platform::parse(platform);
+  facts.base_image = [target, &tools](const std::string& image,
+                                      const std::string& platform) -> std::optional<df::BaseImage> {
+    const auto wanted = platform.empty() ? Result<oci::Platform>(target) : oci::Platform::parse(platform);
     if (!wanted) return std::nullopt;
     return stored_image(tools.store, tools.scope, image, *wanted);
   };

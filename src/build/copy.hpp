@@ -27,6 +27,7 @@ namespace slipway::build {
 /// A file whose bytes stand in the Dockerfile (heredoc).
 struct InlineFile {
   std::string name, content;
+  friend bool operator==(const InlineFile&, const InlineFile&) = default;
 };
 
 struct CopyOptions {

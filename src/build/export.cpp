@@ -5,13 +5,14 @@
 
 #include "base/text.hpp"
 #include "build/recompress.hpp"
+#include "build/target_platforms.hpp"
 #include "sys/child.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::build {
 namespace {
 
-std::vector<oci::History> dated(const Plan& plan, const Stack& stack, std::optional<std::int64_t> epoch) {
+std::vector<oci::History> dated(const PlannedImage& plan, const Stack& stack, std::optional<std::int64_t> epoch) {
   std::vector<oci::History> history;
   std::size_t layer = 0;
   for (const auto& planned : plan.history) {
@@ -77,29 +78,37 @@ Status write_to(const std::string& destination, const Tools& tools,
   return write_file(destination, produce);
 }
 
-struct OpenLayers {
+/// The trees of all platforms, open.
+struct OpenTrees {
   std::vector<sys::Fd> held;
-  std::vector<int> numbers;
+  std::vector<layer::NamedTree> trees;
 };
 
-Result<OpenLayers> open_layers(const Workshop& shop, const Stack& stack, const Cancel& cancel) {
-  OpenLayers open;
-  for (const auto& directory : TRY(stack.lowers(shop, 0, cancel))) {
-    open.held.push_back(TRY(sys::open(directory, O_RDONLY | O_DIRECTORY)));
-    open.numbers.push_back(open.held.back().get());
+Result<OpenTrees> open_trees(const Workshop& shop, const std::vector<PlatformResult>& results, bool split,
+                             const Cancel& cancel) {
+  OpenTrees open;
+  for (const auto& result : results) {
+    layer::NamedTree tree{.name = result.planned.platform.full_text(),
+                          .directory = split ? platform_folder(result.planned.platform) : std::string(),
+                          .layers = {}};
+    for (const auto& directory : TRY(result.stack.lowers(shop, 0, cancel))) {
+      open.held.push_back(TRY(sys::open(directory, O_RDONLY | O_DIRECTORY)));
+      tree.layers.push_back(open.held.back().get());
+    }
+    open.trees.push_back(std::move(tree));
   }
   return open;
 }
 
-/// The merged tree into a directory of the host: through the archive reader, which writes nothing outside.
-Status write_local(const std::string& directory, const std::vector<int>& layers, const Cancel& cancel) {
+/// The merged trees into a directory of the host: through the archive reader, which writes nothing outside.
+Status write_local(const std::string& directory, const std::vector<layer::NamedTree>& trees, const Cancel& cancel) {
   TRY(sys::make_directories(directory, 0755));
   const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
   sys::Pipe pipe = TRY(sys::make_pipe());
   Status written;
   std::jthread writer([&] {
-    auto result = layer::write_merged(
-        layers, [&](std::string_view bytes) { return sys::write_all(pipe.write.get(), bytes); }, cancel);
+    auto result = layer::write_trees(
+        trees, [&](std::string_view bytes) { return sys::write_all(pipe.write.get(), bytes); }, cancel);
     if (!result) written = std::unexpected(std::move(result).error());
     pipe.write.reset();
   });
@@ -112,19 +121,25 @@ Status write_local(const std::string& directory, const std::vector<int>& layers,
                     root.get(), options, cancel);
   pipe.read.reset();
   writer.join();
+  if (!written && !unpacked) return written;  // a tree that ended early is what the reader complains of
   if (!unpacked)
     return context(Status(std::unexpected(std::move(unpacked).error())), "while writing to {}", printable(directory));
   return written;
 }
 
+Result<store::Blob> keep(const Workshop& shop, const std::string& bytes) {
+  if (const auto here = TRY(shop.store.acquire_blob(shop.lease, oci::Digest::of(bytes)))) return *here;
+  return shop.store.put_blob(shop.lease, bytes);
+}
+
 }  // namespace
 
-Result<Exported> write_image(const Workshop& shop, const Plan& plan, const Stack& stack,
-                             std::optional<std::int64_t> epoch, const ImageFormat& format, progress::VertexId vertex,
-                             const Cancel& cancel) {
+Result<Exported> write_image(const Workshop& shop, const PlatformResult& result, std::optional<std::int64_t> epoch,
+                             const ImageFormat& format, progress::VertexId vertex, const Cancel& cancel) {
+  const auto& [plan, stack] = result;
   oci::ImageConfigView view;
   view.author = plan.author;
-  view.platform = plan.platform;
+  view.platform = plan.config_platform;
   view.config = plan.config;
   view.history = dated(plan, stack, epoch);
   if (!view.history.empty()) view.created = view.history.back().created;
@@ -132,19 +147,30 @@ Result<Exported> write_image(const Workshop& shop, const Plan& plan, const Stack
   for (const auto& layer : stack.layers()) view.diff_ids.push_back(layer->facts()->diff);
   auto layers = TRY(layers_in(format, shop, stack, vertex, cancel));
   const oci::ImageConfig config = oci::ImageConfig::make(std::move(view));
-  const auto keep = [&](const std::string& bytes) -> Result<store::Blob> {
-    if (const auto here = TRY(shop.store.acquire_blob(shop.lease, oci::Digest::of(bytes)))) return *here;
-    return shop.store.put_blob(shop.lease, bytes);
-  };
-  const store::Blob config_blob = TRY(keep(config.raw()));
+  const store::Blob config_blob = TRY(keep(shop, config.raw()));
   const auto config_type =
       format.family == oci::Family::kDocker ? oci::media_type::kDockerConfig : oci::media_type::kOciConfig;
   const oci::Manifest manifest = oci::Manifest::make(
       format.family, {.media_type = std::string(config_type), .digest = config_blob.digest, .size = config_blob.size},
       std::move(layers), format.annotations_of(Annotation::Place::kManifest, plan.platform));
-  TRY(keep(manifest.raw()));
+  TRY(keep(shop, manifest.raw()));
   Exported out{manifest.descriptor(), config_blob.digest};
   out.manifest.annotations = format.annotations_of(Annotation::Place::kManifestDescriptor, plan.platform);
+  return out;
+}
+
+Result<Exported> write_index(const Workshop& shop, const std::vector<PlatformResult>& results,
+                             const std::vector<Exported>& images, const ImageFormat& format) {
+  std::vector<oci::Descriptor> entries;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    entries.push_back(images[i].manifest);
+    entries.back().platform = results[i].planned.platform;
+  }
+  const oci::Index index = oci::Index::make(format.family, std::move(entries),
+                                            format.annotations_of(Annotation::Place::kIndex, std::nullopt));
+  TRY(keep(shop, index.raw()));
+  Exported out{index.descriptor(), index.digest()};
+  out.manifest.annotations = format.annotations_of(Annotation::Place::kIndexDescriptor, std::nullopt);
   return out;
 }
 
@@ -155,15 +181,17 @@ std::vector<oci::Reference> names_of(const Output& output, const Request& reques
   return names;
 }
 
-Status write_output(const Output& output, const Workshop& shop, const Exported& image, const Stack& stack,
-                    const Request& request, const Tools& tools, const Cancel& cancel) {
+Status write_output(const Output& output, const Workshop& shop, const Exported& image,
+                    const std::vector<PlatformResult>& results, bool index, const Request& request, const Tools& tools,
+                    const Cancel& cancel) {
+  const bool split = output.platform_split.value_or(index);
   switch (output.type) {
     case Output::Type::kImage:
     case Output::Type::kCacheOnly:
       return {};
     case Output::Type::kOci:
     case Output::Type::kDocker: {
-      TRY(fetch_layers(shop, stack, 0, cancel));
+      for (const auto& result : results) TRY(fetch_layers(shop, result.stack, 0, cancel));
       const std::vector<image::SaveItem> items = {{.references = names_of(output, request),
                                                    .target = image.manifest.digest,
                                                    .media_type = image.manifest.media_type,
@@ -175,15 +203,15 @@ Status write_output(const Output& output, const Workshop& shop, const Exported& 
       });
     }
     case Output::Type::kTar: {
-      const OpenLayers open = TRY(open_layers(shop, stack, cancel));
+      const OpenTrees open = TRY(open_trees(shop, results, split, cancel));
       return write_to(output.destination, tools, [&](const layer::Target& target) -> Status {
-        (void)TRY(layer::write_merged(open.numbers, target, cancel));
+        (void)TRY(layer::write_trees(open.trees, target, cancel));
         return {};
       });
     }
     case Output::Type::kLocal: {
-      const OpenLayers open = TRY(open_layers(shop, stack, cancel));
-      return write_local(output.destination, open.numbers, cancel);
+      const OpenTrees open = TRY(open_trees(shop, results, split, cancel));
+      return write_local(output.destination, open.trees, cancel);
     }
   }
   return fail(Code::kInternal, "an output of no type");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/target_platforms.hpp"
 
 namespace slipway::build {
 namespace {
@@ -28,19 +29,31 @@ Result<oci::Reference> with_digest_only(const std::string& name, const oci::Dige
 }  // namespace
 
 Status check_outputs(const Request& request) {
+  const TargetPlatforms platforms = TRY(target_platforms(request));
   const auto check = [&](const std::vector<Annotation>& annotations) -> Status {
     for (const auto& annotation : annotations) {
-      if (annotation.place == Annotation::Place::kIndex || annotation.place == Annotation::Place::kIndexDescriptor)
+      const bool of_index =
+          annotation.place == Annotation::Place::kIndex || annotation.place == Annotation::Place::kIndexDescriptor;
+      if (of_index && !platforms.index)
         return fail(Code::kUsage, "the annotation {} is for an index, but an image of one platform has none",
                     quoted(annotation.key, 128));
-      if (annotation.platform && *annotation.platform != request.platform)
-        return fail(Code::kUsage, "the annotation {} is for {}, but the image is built for {}",
-                    quoted(annotation.key, 128), annotation.platform->text(), request.platform.text());
+      if (!annotation.platform || std::ranges::find(platforms.list, *annotation.platform) != platforms.list.end())
+        continue;
+      std::vector<std::string> texts;
+      for (const auto& platform : platforms.list) texts.push_back(platform.full_text());
+      return fail(Code::kUsage, "the annotation {} is for {}, but the image is built for {}",
+                  quoted(annotation.key, 128), annotation.platform->text(), join(texts, ", "));
     }
     return {};
   };
   TRY(check(request.annotations));
-  for (const auto& output : request.outputs) TRY(check(output.format.annotations));
+  for (const auto& output : request.outputs) {
+    TRY(check(output.format.annotations));
+    if (platforms.index && output.type == Type::kDocker)
+      return std::unexpected(
+          Error(Code::kInvalidArgument, "docker exporter does not currently support exporting manifest lists")
+              .with_hint("docker's archive holds one platform: use type=oci, or build for one platform at a time"));
+  }
   return {};
 }
 
@@ -51,7 +64,7 @@ Result<Exported> Exporter::run() {
   const Exported main = TRY(image(usual.format));
   for (const auto& output : request_.outputs) {
     const Exported written = is_image(output) ? TRY(image(output.format)) : main;
-    TRY(write_output(output, shop_, written, stack_, request_, tools_, cancel_));
+    TRY(write_output(output, shop_, written, results_, index_, request_, tools_, cancel_));
   }
   if (!any_of_type(request_, Type::kImage) && !any_of_type(request_, Type::kCacheOnly)) TRY(keep(usual));
   for (const auto& output : request_.outputs)
@@ -67,9 +80,14 @@ Result<Exported> Exporter::image(const ImageFormat& format) {
   ImageFormat whole = format;
   // Those of the output are the closer ones: they come last, and the last of a key counts.
   whole.annotations.insert(whole.annotations.begin(), request_.annotations.begin(), request_.annotations.end());
-  const Exported image = TRY(write_image(shop_, plan_, stack_, request_.source_date_epoch, whole, vertex_, cancel_));
-  say("exporting manifest " + image.manifest.digest.text());
-  say("exporting config " + image.config.text());
+  std::vector<Exported> of_platforms;
+  for (const auto& result : results_) {
+    of_platforms.push_back(TRY(write_image(shop_, result, request_.source_date_epoch, whole, vertex_, cancel_)));
+    say("exporting manifest " + of_platforms.back().manifest.digest.text());
+    say("exporting config " + of_platforms.back().config.text());
+  }
+  const Exported image = index_ ? TRY(write_index(shop_, results_, of_platforms, whole)) : of_platforms[0];
+  if (index_) say("exporting manifest list " + image.manifest.digest.text());
   images_.emplace_back(format, image);
   return image;
 }

@@ -13,10 +13,16 @@ namespace slipway::build {
 
 class Exporter {
  public:
-  /// `vertex` is what progress is told of. Everything outlives the object.
-  Exporter(const Request& request, const Tools& tools, const Workshop& shop, const Plan& plan, const Stack& stack,
-           progress::VertexId vertex, const Cancel& cancel)
-      : request_(request), tools_(tools), shop_(shop), plan_(plan), stack_(stack), vertex_(vertex), cancel_(cancel) {}
+  /// `index`: the image is an index of `results`. `vertex` is what progress is told of. Everything outlives the object.
+  Exporter(const Request& request, const Tools& tools, const Workshop& shop, const std::vector<PlatformResult>& results,
+           bool index, progress::VertexId vertex, const Cancel& cancel)
+      : request_(request),
+        tools_(tools),
+        shop_(shop),
+        results_(results),
+        index_(index),
+        vertex_(vertex),
+        cancel_(cancel) {}
 
   /// Gives the image that the names, --iidfile and --metadata-file tell of: that of the first output that is an image,
   /// else the usual one, which is kept in the store unless an output is kCacheOnly.
@@ -36,8 +42,8 @@ class Exporter {
   const Request& request_;
   const Tools& tools_;
   const Workshop& shop_;
-  const Plan& plan_;
-  const Stack& stack_;
+  const std::vector<PlatformResult>& results_;  ///< one, or those of an index
+  bool index_;
   const progress::VertexId vertex_;
   const Cancel& cancel_;
   std::vector<std::pair<ImageFormat, Exported>> images_;

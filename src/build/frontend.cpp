@@ -6,10 +6,8 @@
 #include <set>
 
 #include "base/text.hpp"
-#include "build/context_source.hpp"
-#include "build/oci_layout.hpp"
-#include "build/remote_source.hpp"
 #include "build/stage_plan.hpp"
+#include "build/stage_sources.hpp"
 #include "dockerfile/expand_instruction.hpp"
 #include "dockerfile/mount.hpp"
 
@@ -49,32 +47,55 @@ std::size_t settings_bytes(const StageState& state) {
   return bytes + count * kEach;
 }
 
+/// Plans the build of one platform into the plan of all.
 class Frontend {
  public:
   Frontend(const df::File& file, const Request& request, const OpContext& context, const OpenContext& open_context,
-           VertexIds& ids, const Cancel& cancel)
-      : file_(file), request_(request), context_(context), open_context_(open_context), ids_(ids), cancel_(cancel) {}
+           VertexIds& ids, const TargetPlatforms& platforms, const oci::Platform& platform, StageSources& sources,
+           Plan& plan)
+      : file_(file),
+        request_(request),
+        context_(context),
+        open_context_(open_context),
+        ids_(ids),
+        platforms_(platforms),
+        platform_(platform),
+        sources_(sources),
+        plan_(plan) {}
 
-  Result<Plan> run() {
+  Result<PlannedImage> run() {
     const std::size_t target = TRY(target_stage());
-    globals_ = TRY(GlobalVariables::evaluate(file_, request_.build_args, request_.platform, oci::Platform::host(),
-                                             request_.target));
+    globals_ =
+        TRY(GlobalVariables::evaluate(file_, request_.build_args, platform_, oci::Platform::host(), request_.target));
     TRY(mark_needed(target));
-    tell_unknown_filters();
+    if (plan_.images.empty()) tell_unknown_filters();
     for (std::size_t i = 0; i <= target; ++i)
       if (needed_.contains(i)) TRY(plan_stage(i));
     StageState& state = states_.at(target);
     for (const auto& [name, value] : request_.labels) state.config.labels[name] = value;
-    plan_.target = state.vertex;
-    plan_.config = std::move(state.config);
-    plan_.config.env = state.image_environment.texts();
-    plan_.author = std::move(state.author);
-    plan_.history = history_of(target);
-    plan_.platform = request_.platform;
-    return std::move(plan_);
+    state.config.env = state.image_environment.texts();
+    return PlannedImage{.target = state.vertex,
+                        .config = std::move(state.config),
+                        .author = std::move(state.author),
+                        .platform = platform_,
+                        .config_platform = config_platform(state.image_platform),
+                        .history = history_of(target)};
   }
 
  private:
+  /// What the config says (BuildKit's finalizeResultImage): a platform that was asked for wins over that of the base,
+  /// whose finer points stay where the request is silent about them.
+  oci::Platform config_platform(const oci::Platform& of_image) const {
+    if (platforms_.implicit) return of_image.normalized();
+    oci::Platform out = of_image;
+    const bool same = out.os == platform_.os && out.architecture == platform_.architecture;
+    out.os = platform_.os;
+    out.architecture = platform_.architecture;
+    if (!platform_.variant.empty() || !same) out.variant = platform_.variant;
+    if (!platform_.os_version.empty() || !same) out.os_version = platform_.os_version;
+    return out.normalized();
+  }
+
   Result<std::size_t> target_stage() const {
     if (request_.target.empty()) return file_.stages.size() - 1;
     if (const auto found = df::find_stage(file_, request_.target, file_.stages.size())) return *found;
@@ -99,6 +120,20 @@ class Frontend {
           df::at(file_, from.source,
                  Error(Code::kInvalidArgument, fmt::format("base name ({}) should not be blank", from.image))));
     return expanded;
+  }
+
+  /// What `FROM --platform` says, else the platform of the build.
+  Result<oci::Platform> platform_of(const df::From& written, const df::From& expanded) const {
+    if (written.platform.empty()) return platform_;
+    const auto bad = [&](Error error) { return std::unexpected(df::at(file_, written.source, std::move(error))); };
+    const std::string shown = printable(written.platform, 200);
+    if (expanded.platform.empty())
+      return bad(Error(Code::kInvalidArgument, fmt::format("empty platform value from expression {}", shown)));
+    auto platform = oci::Platform::parse(expanded.platform);
+    if (!platform)
+      return bad(Error(Code::kInvalidArgument,
+                       fmt::format("failed to parse platform {}: {}", shown, platform.error().what())));
+    return platform;
   }
 
   /// Only stages that the target reaches are looked at further: the others can not fail the build.
@@ -235,30 +270,35 @@ class Frontend {
 
   Status plan_stage(std::size_t index) {
     const df::Stage& stage = file_.stages[index];
-    StepNames names{stage_label(index), 0, 1};
+    const df::From from = TRY(from_of(index));
+    const oci::Platform platform = TRY(platform_of(stage.from, from));
+    StepNames names{
+        .platform = platforms_.index ? std::optional(platform) : std::nullopt, .stage = stage_label(index), .total = 0};
     if (const NamedContext* instead = replacement(index)) {
       const Meaning means = TRY(meaning(instead->name, index, stage.from.source));
       if (means.stage) return keep(index, states_.at(*means.stage), means.stage);
-      return keep(index, TRY(state_of_context(*means.context, names, stage.from.source)), std::nullopt);
+      return keep(index, TRY(state_of_context(*means.context, platform, names, stage.from.source)), std::nullopt);
     }
-    const df::From from = TRY(from_of(index));
     for (const auto& instruction : stage.instructions) names.total += makes_step(instruction) ? 1 : 0;
     StageState state;
     std::optional<std::size_t> built_from;
     const Meaning base = TRY(meaning(from.image, index, stage.from.source));
     if (from.image == "scratch") {
-      state = scratch_state();
+      state = scratch_state(platform_);  // as BuildKit: nothing is for the platform of the build, whatever FROM says
     } else if (base.context != nullptr) {
-      state = TRY(state_of_context(*base.context, names, stage.from.source));
+      state = TRY(state_of_context(*base.context, platform, names, stage.from.source));
     } else if (base.stage && !is_number(from.image)) {
       state = states_.at(*base.stage);
       state.cmd_set = false;
       built_from = base.stage;
     } else {
-      auto resolved = resolve(from.image, stage.from.source);
+      auto resolved = sources_.resolve(from.image, platform, stage.from.source);
       if (!resolved) return std::unexpected(std::move(resolved).error());
-      state = TRY(state_of(*resolved, names, stage.from.source));
+      state = state_of(*resolved, platform, names, stage.from.source);
+      // asked for nothing: the steps are for what the image is for
+      if (platforms_.implicit && stage.from.platform.empty()) state.platform = state.image_platform.normalized();
     }
+    if (names.platform) names.platform = state.platform;
     if (state.environment.entries().empty()) state.environment = state.image_environment;
     StageTools tools{file_,
                      request_,
@@ -271,6 +311,7 @@ class Frontend {
                        return source_stage(name, of, source);
                      },
                      [this](const std::string& name) { return source_folder(name); },
+                     [this] { return sources_.scratch(); },
                      runs_again(stage)};
     TRY(run_triggers(from.image, index, state, names, tools));
     for (const auto& instruction : stage.instructions) TRY(plan_instruction(instruction, index, state, names, tools));
@@ -289,40 +330,15 @@ class Frontend {
     return {};
   }
 
-  Result<std::shared_ptr<const image::Resolved>> resolve(const std::string& name, const df::Source& source) {
-    const auto work = [&]() -> Result<std::shared_ptr<const image::Resolved>> {
-      const oci::Reference reference = TRY(oci::Reference::parse(name));
-      const auto known = images_.find(reference.canonical());
-      if (known != images_.end()) return known->second;
-      const progress::VertexId id = ids_.next();
-      context_.shop.sink.on(progress::Started{id, "[internal] load metadata for " + reference.canonical()});
-      auto resolved = context_.shop.images.resolve(
-          reference, request_.platform, request_.pull ? image::PullPolicy::kAlways : image::PullPolicy::kMissing,
-          context_.shop.sink, id, cancel_);
-      context_.shop.sink.on(progress::Finished{id, resolved ? "" : resolved.error().message()});
-      auto image = std::make_shared<const image::Resolved>(TRY(std::move(resolved)));
-      images_.emplace(reference.canonical(), image);
-      return image;
-    };
-    auto image = work();
-    if (!image && !image.error().range()) return std::unexpected(df::at(file_, source, std::move(image).error()));
-    return image;
-  }
-
-  std::size_t image_vertex(const std::shared_ptr<const image::Resolved>& image, std::string name,
-                           const df::Source& source) {
-    Place place{ids_.next(), std::move(name), &file_, &source};
-    auto op = image_op(context_, place, image);
-    return add_vertex(plan_, std::move(place), std::move(op), {}, false);
-  }
-
-  Result<StageState> state_of(const std::shared_ptr<const image::Resolved>& image, StepNames& names,
-                              const df::Source& source) {
+  StageState state_of(const ResolvedImage& image, const oci::Platform& platform, StepNames& names,
+                      const df::Source& source) {
     StageState state;
     ++names.total;
-    state.vertex = image_vertex(image, names.take("FROM " + image->reference.canonical()), source);
+    state.vertex = sources_.base(image, names.take("FROM " + image->reference.canonical()), source);
+    state.platform = platform;
     const oci::ImageConfigView& view = image->config.view();
     state.config = view.config;
+    state.image_platform = view.platform;
     state.image_environment = Environment(std::exchange(state.config.env, {}));
     // So that `ENV PATH=/opt/bin:$PATH` and a shell find the usual places.
     if (!state.image_environment.find("PATH")) state.image_environment.set("PATH", kScratchPath);
@@ -339,9 +355,10 @@ class Frontend {
     return state;
   }
 
-  StageState scratch_state() {
+  StageState scratch_state(const oci::Platform& platform) {
     StageState state;
-    state.vertex = add_vertex(plan_, {}, scratch_op(context_), {}, false);
+    state.vertex = sources_.scratch();
+    state.platform = state.image_platform = platform;
     state.image_environment.set("PATH", kScratchPath);
     state.config.working_dir = "/";
     return state;
@@ -350,14 +367,14 @@ class Frontend {
   Result<std::size_t> source_stage(const std::string& name, std::size_t index, const df::Source& source) {
     const Meaning means = TRY(meaning(name, index, source));
     if (means.stage) return planned(*means.stage);
-    if (means.context != nullptr) return context_vertex(*means.context, source);
-    if (name == "scratch") return scratch_state().vertex;
+    if (means.context != nullptr) return sources_.vertex_of(*means.context, platform_, source);
+    if (name == "scratch") return sources_.scratch();
     if (name == "context")
       return std::unexpected(
           df::at(file_, source,
                  Error(Code::kInvalidArgument, "the name \"context\" is reserved: it is the build context")
                      .with_hint("what names no source reads the build context")));
-    return image_source(TRY(resolve(name, source)), source);
+    return sources_.copied_from(TRY(sources_.resolve(name, platform_, source)), source);
   }
 
   /// The vertex of a stage. One that only an ONBUILD trigger names was not known to be needed.
@@ -370,81 +387,20 @@ class Frontend {
     return states_.at(stage).vertex;
   }
 
-  std::size_t image_source(const std::shared_ptr<const image::Resolved>& image, const df::Source& source) {
-    const auto known = image_vertices_.find(image->reference.canonical());
-    if (known != image_vertices_.end()) return known->second;
-    const std::size_t vertex = image_vertex(image, "FROM " + image->reference.canonical(), source);
-    image_vertices_.emplace(image->reference.canonical(), vertex);
-    return vertex;
-  }
-
   Result<std::shared_ptr<Context>> source_folder(const std::string& name) {
     const NamedContext* context = named(name);
     if (context == nullptr || context->kind != NamedContext::Kind::kFolder) return nullptr;
-    return folder_of(*context);
-  }
-
-  Result<std::shared_ptr<Context>> folder_of(const NamedContext& context) {
-    auto& folder = folders_[context.name];
-    if (!folder) {
-      folder = TRY(slipway::context(open_folder(context_.shop.store, context.value),
-                                    "while opening the named context {}", printable(context.name, 200)));
-      plan_.folders.push_back(folder);
-    }
-    return folder;
-  }
-
-  /// The image of a context that is one.
-  Result<std::shared_ptr<const image::Resolved>> context_image(const NamedContext& context, const df::Source& source) {
-    if (context.kind == NamedContext::Kind::kImage) return resolve(context.value, source);
-    auto& known = layouts_[context.name];
-    if (known) return known;
-    auto taken = take_layout(LayoutAddress::parse(context.value), TRY(oci::Reference::parse(context.name)),
-                             request_.platform, context_.shop, cancel_);
-    if (!taken) return std::unexpected(df::at(file_, source, std::move(taken).error()));
-    known = std::make_shared<const image::Resolved>(*std::move(taken));
-    return known;
-  }
-
-  static bool is_image(const NamedContext& context) {
-    return context.kind == NamedContext::Kind::kLayout ||
-           (context.kind == NamedContext::Kind::kImage && context.value != "scratch");
-  }
-
-  Result<std::size_t> context_vertex(const NamedContext& context, const df::Source& source) {
-    const auto known = context_vertices_.find(context.name);
-    if (known != context_vertices_.end()) return known->second;
-    std::size_t vertex = 0;
-    if (is_image(context)) {
-      vertex = image_vertex(TRY(context_image(context, source)), "FROM " + context.name, source);
-    } else {
-      const std::size_t nothing = scratch_state().vertex;
-      vertex = nothing;
-      Place place{ids_.next(), fmt::format("[context {}] load {}", context.name, context.value), &file_, &source};
-      if (context.kind == NamedContext::Kind::kFolder) {
-        CopySpec copy;
-        copy.sources = {"."};
-        copy.target = "/";
-        copy.context = TRY(folder_of(context));
-        auto op = copy_op(context_, place, std::move(copy));
-        vertex = add_vertex(plan_, std::move(place), std::move(op), {{nothing}}, request_.no_cache);
-      } else if (context.kind == NamedContext::Kind::kRemote) {
-        auto remote = context_.remotes->of(context.value, {.checksum = "", .unpack_as_context = true});
-        if (!remote) return std::unexpected(df::at(file_, source, std::move(remote).error()));
-        auto op = remote_op(context_, place, {.sources = {{"", *std::move(remote)}}});
-        vertex = add_vertex(plan_, std::move(place), std::move(op), {{nothing}}, request_.no_cache);
-      }
-    }
-    context_vertices_.emplace(context.name, vertex);
-    return vertex;
+    return sources_.folder_of(*context);
   }
 
   /// FROM a named context.
-  Result<StageState> state_of_context(const NamedContext& context, StepNames& names, const df::Source& source) {
-    if (is_image(context)) return state_of(TRY(context_image(context, source)), names, source);
-    StageState state = scratch_state();
+  Result<StageState> state_of_context(const NamedContext& context, const oci::Platform& platform, StepNames& names,
+                                      const df::Source& source) {
+    if (StageSources::is_image(context))
+      return state_of(TRY(sources_.image_of(context, platform, source)), platform, names, source);
+    StageState state = scratch_state(platform);
     if (context.kind == NamedContext::Kind::kImage) return state;
-    state.vertex = TRY(context_vertex(context, source));
+    state.vertex = TRY(sources_.vertex_of(context, platform, source));
     oci::History entry;
     entry.created_by = fmt::format("[context {}]", context.name);
     entry.comment = "buildkit.exporter.image.v0";
@@ -457,26 +413,32 @@ class Frontend {
   const OpContext& context_;
   const OpenContext& open_context_;
   VertexIds& ids_;
-  const Cancel& cancel_;
+  const TargetPlatforms& platforms_;
+  const oci::Platform& platform_;
+  StageSources& sources_;
+  Plan& plan_;
   GlobalVariables globals_;
   std::set<std::size_t> needed_;
   std::map<std::size_t, StageState> states_;  // their history apart, in histories_
   std::map<std::size_t, std::vector<PlannedHistory>> histories_;
   std::map<std::size_t, std::size_t> bases_;  // the stage that a stage is built FROM
   std::size_t kept_bytes_ = 0;
-  std::map<std::string, std::shared_ptr<const image::Resolved>> images_;
-  std::map<std::string, std::size_t> image_vertices_;
-  std::map<std::string, std::size_t> context_vertices_;  // of named contexts, as are these two
-  std::map<std::string, std::shared_ptr<Context>> folders_;
-  std::map<std::string, std::shared_ptr<const image::Resolved>> layouts_;
-  Plan plan_;
 };
 
 }  // namespace
 
 Result<Plan> plan(const dockerfile::File& file, const Request& request, const OpContext& context,
                   const OpenContext& open_context, VertexIds& ids, const Cancel& cancel) {
-  return Frontend(file, request, context, open_context, ids, cancel).run();
+  const TargetPlatforms platforms = TRY(target_platforms(request));
+  Plan plan;
+  plan.index = platforms.index;
+  StageSources sources(file, request, context, ids, plan, platforms.index, cancel);
+  for (const auto& platform : platforms.list) {
+    auto image = Frontend(file, request, context, open_context, ids, platforms, platform, sources, plan).run();
+    if (!image) return std::unexpected(std::move(image).error());
+    plan.images.push_back(*std::move(image));
+  }
+  return plan;
 }
 
 }  // namespace slipway::build

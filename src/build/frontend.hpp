@@ -10,6 +10,7 @@
 
 #include "build/build.hpp"
 #include "build/ops.hpp"
+#include "build/twins.hpp"
 #include "dockerfile/dockerfile.hpp"
 #include "oci/image.hpp"
 #include "solver/solver.hpp"
@@ -22,15 +23,28 @@ struct PlannedHistory {
   bool layer = false;
 };
 
-/// What is to be solved, and what the image will say.
-struct Plan {
-  solver::Graph graph;
+/// What the image of one platform will say, and the vertex of its file system.
+struct PlannedImage {
   std::size_t target = 0;
-  std::vector<Place> places;  ///< by vertex; one with an empty name is not shown
   oci::RunConfig config;
   std::string author;
-  oci::Platform platform;
+  oci::Platform platform;         ///< that was asked for: what an index calls it
+  oci::Platform config_platform;  ///< what its config says
   std::vector<PlannedHistory> history;
+};
+
+/// What is to be solved: the vertices of all platforms in one graph.
+struct Plan {
+  solver::Graph graph;
+  std::vector<Place> places;         ///< by vertex; one with an empty name is not shown
+  std::vector<PlannedImage> images;  ///< one per platform, in the order asked for
+  bool index = false;                ///< they become an image index
+  struct ForeignStep {
+    std::size_t vertex = 0;
+    oci::Platform platform;
+  };
+  std::vector<ForeignStep> foreign;  ///< RUN steps that this machine's processor does not run
+  Twins twins;
   std::vector<std::shared_ptr<Context>> folders;  ///< named contexts that were opened; their sums are to be saved
   std::deque<dockerfile::Instruction> triggers;   ///< ONBUILD of base images; places point into it
 };

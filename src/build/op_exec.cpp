@@ -1,10 +1,13 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/foreign_steps.hpp"
 #include "build/layer_op.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/step_output.hpp"
 #include "dockerfile/duration.hpp"
+#include "sandbox/elf.hpp"
+#include "sys/file.hpp"
 
 namespace slipway::build {
 namespace {
@@ -27,7 +30,8 @@ class ExecOp final : public LayerOp {
     definition.add("argv", spec_.argv)
         .add("env", spec_.environment)
         .add("cwd", spec_.working_directory)
-        .add("user", spec_.user);
+        .add("user", spec_.user)
+        .add("platform", spec_.platform.full_text());
     definition.add("network", std::to_string(static_cast<int>(spec_.network)));
     for (const auto& [name, address] : spec_.extra_hosts) definition.add("host", name).add("address", address);
     for (const auto& limit : spec_.ulimits)
@@ -49,6 +53,13 @@ class ExecOp final : public LayerOp {
       return digest;
     }
     return fail(Code::kInternal, "a step was asked for an input that it does not have");
+  }
+
+  Status may_run() const override {
+    if (context().foreign == nullptr || !ForeignPlatforms::is_foreign(spec_.platform)) return {};
+    if (auto refused = context().foreign->refusal(spec_.platform, place().name))
+      return std::unexpected(place().locate(*std::move(refused)));
+    return {};
   }
 
   void prepare() override {
@@ -90,8 +101,12 @@ class ExecOp final : public LayerOp {
     TRY(apply(spec_.mounts, context().shop, inputs, place().id, run, caches, cancel));
 
     StepOutput log(context().shop.sink, place().id, spec_.limits.log_bytes);
+    const bool foreign = context().foreign != nullptr && ForeignPlatforms::is_foreign(spec_.platform);
+    if (foreign) context().foreign->begins(spec_.platform, context().shop.sink);
     const auto ran = box->run(run, [&](int stream, std::string_view bytes) { log.write(stream, bytes); }, cancel);
     tell_network(*box);
+    if (ran && ran->ok() && foreign)
+      TRY(ForeignPlatforms::ran(TRY(definition(cancel)), spec_.platform, context().shop.store));
     if (ran && ran->ok()) return caches.keep(cancel);
     TRY(cancel.check());
     log.show_tail();
@@ -102,11 +117,33 @@ class ExecOp final : public LayerOp {
                                                      dockerfile::duration_text(spec_.limits.timeout_ms * 1'000'000)))
               .with_hint("give it more with --step-timeout DURATION; 0 is no limit"));
     const sys::ExitStatus status = TRY(ran);
-    return fail(Code::kFailedPrecondition, "process {} did not complete successfully: {}", command,
-                status.signal != 0 ? fmt::format("exit code: {}", 128 + status.signal) : status.text());
+    Error error(Code::kFailedPrecondition,
+                fmt::format("process {} did not complete successfully: {}", command,
+                            status.signal != 0 ? fmt::format("exit code: {}", 128 + status.signal) : status.text()));
+    if (status.exit_code == 126 || status.exit_code == 127) explain_not_started(TRY(root.view()), error);
+    return std::unexpected(std::move(error));
   }
 
  private:
+  /// "exec format error" of a program for another machine says little: what an image is called may not be what is in
+  /// it.
+  void explain_not_started(const Tree& root, Error& error) const {
+    const auto head = [&]() -> Result<std::string> {
+      const Tree::Resolved at = TRY(root.resolve(spec_.argv[0], FollowLast::kYes));
+      if (!at.found || !S_ISREG(at.found->info.st_mode)) return std::string();
+      const sys::Fd file = TRY(at.parent->dir.open_child(at.name(), *at.found));
+      std::string bytes(sandbox::kElfHead, '\0');
+      bytes.resize(TRY(sys::read_some(file.get(), bytes.data(), bytes.size())));
+      return bytes;
+    }();
+    const auto architecture = head ? sandbox::architecture_of(*head) : std::nullopt;
+    if (!architecture || *architecture == oci::Platform::host().architecture) return;
+    error.with_hint(fmt::format(
+        "{} is a program for {}, and this machine is {}: the base image is not for the platform of this step, {}, or "
+        "there is no emulator",
+        printable(spec_.argv[0], 200), *architecture, oci::Platform::host().text(), spec_.platform.text()));
+  }
+
   /// A step without the network it asked for is a warning, once: the command itself only says that a host is unknown.
   void tell_network(const sandbox::Sandbox& box) const {
     if (spec_.network != sandbox::NetworkMode::kDefault) return;

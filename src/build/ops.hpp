@@ -18,6 +18,7 @@
 
 namespace slipway::build {
 
+class ForeignPlatforms;
 class RemoteSources;
 class SshAgents;
 
@@ -30,6 +31,7 @@ struct OpContext {
   std::optional<std::int64_t> clamp = {};  ///< file times later than it become it: `epoch`, or nothing
   const SshAgents* ssh = nullptr;          ///< null: none were given
   RemoteSources* remotes = nullptr;        ///< for planning; ADD of URLs and git, remote named contexts
+  ForeignPlatforms* foreign = nullptr;     ///< what runs steps of other architectures; null: nothing is known of it
   [[nodiscard]] Timestamp created() const;
 };
 
@@ -64,6 +66,7 @@ struct CopySpec {
   bool parents = false;  ///< --parents: `sources` are "ROOT/./PATTERN", the pattern's paths stay below target
   bool unpack = false;   ///< ADD: sources that are archives are unpacked into target
   std::shared_ptr<Context> context;  ///< null: input 1 is the stage copied from
+  friend bool operator==(const CopySpec&, const CopySpec&) = default;
 };
 [[nodiscard]] std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec);
 
@@ -80,6 +83,7 @@ struct ExecSpec {
   std::vector<std::pair<std::string, std::string>> hidden_environment;  ///< proxies, CA: not in the key
   std::string working_directory;
   std::string user;
+  oci::Platform platform;  ///< what the command is compiled for
   sandbox::NetworkMode network = sandbox::NetworkMode::kDefault;
   std::vector<std::pair<std::string, std::string>> extra_hosts;
   std::vector<sandbox::Ulimit> ulimits;
@@ -93,6 +97,7 @@ struct ExecSpec {
   std::vector<std::pair<std::string, std::string>> device_environment;  ///< what they set, over all else; likewise
   std::string cgroup_parent;                                            ///< likewise
   StepLimits limits;                                                    ///< likewise
+  friend bool operator==(const ExecSpec&, const ExecSpec&) = default;
 };
 [[nodiscard]] std::shared_ptr<solver::Op> exec_op(const OpContext& context, Place place, ExecSpec spec);
 

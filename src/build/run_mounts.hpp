@@ -34,6 +34,7 @@ struct RunMount {
   bool file = true;                  ///< secret: `target` gets the value
   std::optional<std::string> value;  ///< secret: never in a key, record or log; nothing when it was not given
   std::uint32_t mode = 0, uid = 0, gid = 0;
+  friend bool operator==(const RunMount&, const RunMount&) = default;
 };
 
 /// Adds what of `mount` decides the result of the step. Of a secret that is where it appears, never what it is.

@@ -26,6 +26,7 @@ class RunPlanner {
     TRY(add_devices());
     planned_.spec.working_directory = state_.directory();
     planned_.spec.user = state_.config.user;
+    planned_.spec.platform = state_.platform;
     planned_.spec.network = TRY(network());
     planned_.spec.extra_hosts = tools_.request.extra_hosts;
     planned_.spec.ulimits = tools_.request.ulimits;
@@ -166,11 +167,8 @@ class RunPlanner {
     copy.target = "/" + copy.sources[0];
     if (copy.sources[0].empty()) copy.sources[0] = ".";
     copy.context = folder ? std::move(folder) : TRY(tools_.open_context());
-    const std::size_t nothing = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
-    Place place{tools_.ids.next(), "", &tools_.file, &run_.source};
-    auto op = copy_op(tools_.context, place, std::move(copy));
-    return solver::Input{
-        add_vertex(tools_.plan, std::move(place), std::move(op), {{nothing}}, tools_.no_cache)};
+    return solver::Input{step_vertex(tools_, run_.source, "", {{tools_.scratch()}}, copy,
+                                     [&](Place place) { return copy_op(tools_.context, std::move(place), copy); })};
   }
 
   Status add_secret(const df::Mount& mount) {

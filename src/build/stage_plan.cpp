@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/foreign_steps.hpp"
 #include "build/remote_source.hpp"
 #include "build/run_plan.hpp"
 #include "dockerfile/expand_instruction.hpp"
@@ -84,8 +85,7 @@ class Planner {
     const bool linked = copy.link && spec.chmod.empty();
     if (linked) spec.chown = TRY(owner_of_link(spec.chown));
     const std::size_t base = state_.vertex;
-    std::vector<solver::Input> inputs{
-        {linked ? add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false) : base}};
+    std::vector<solver::Input> inputs{{linked ? tools_.scratch() : base}};
     if (!copy.from.empty()) spec.context = TRY(tools_.source_folder(copy.from));
     if (remote)
       inputs.push_back({TRY(plan_remotes(expanded, copy.source, spec)), true});
@@ -93,16 +93,17 @@ class Planner {
       inputs.push_back({TRY(tools_.source_stage(copy.from, index_, copy.source)), true});
     else if (copy.from.empty() && !spec.sources.empty())
       spec.context = TRY(tools_.open_context());
-    step(copy.source, df::history::copy(expanded), std::move(inputs),
-         [&](Place place) { return copy_op(tools_.context, std::move(place), std::move(spec)); });
+    step(copy.source, df::history::copy(expanded), std::move(inputs), spec,
+         [&](Place place) { return copy_op(tools_.context, std::move(place), spec); });
     if (linked) put_upon(base, copy.source);
     return {};
   }
 
   Status operator()(const df::Run& run) {
     PlannedRun planned = TRY(plan_run(run, index_, state_, tools_));
-    step(run.source, df::history::run(arg_texts(), planned.history_argv), std::move(planned.inputs),
-         [&](Place place) { return exec_op(tools_.context, std::move(place), std::move(planned.spec)); });
+    step(run.source, df::history::run(arg_texts(), planned.history_argv), std::move(planned.inputs), planned.spec,
+         [&](Place place) { return exec_op(tools_.context, std::move(place), planned.spec); });
+    if (ForeignPlatforms::is_foreign(state_.platform)) tools_.plan.foreign.push_back({state_.vertex, state_.platform});
     return {};
   }
 
@@ -131,6 +132,7 @@ class Planner {
       return {};
     }
     step(workdir.source, df::history::workdir(path), {{state_.vertex}},
+         std::vector<std::string>{"workdir", path, state_.config.user},
          [&](Place place) { return workdir_op(tools_.context, std::move(place), path, state_.config.user); });
     return {};
   }
@@ -228,7 +230,7 @@ class Planner {
   /// The vertex that brings what ADD takes from elsewhere, each source in a directory of its own, files of the context
   /// in one before them. `spec` then copies from there.
   Result<std::size_t> plan_remotes(const df::Copy& copy, const df::Source& at, CopySpec& spec) {
-    std::size_t below = add_vertex(tools_.plan, {}, scratch_op(tools_.context), {}, false);
+    std::size_t below = tools_.scratch();
     RemoteSpec remotes{.sources = {}, .recorded = false};
     CopySpec local{.sources = {}, .target = "/local/", .excludes = spec.excludes, .unpack = spec.unpack};
     spec.sources.clear();
@@ -247,14 +249,14 @@ class Planner {
     if (!local.sources.empty()) {
       spec.sources.insert(spec.sources.begin(), local.target);
       local.context = TRY(tools_.open_context());
-      Place place{tools_.ids.next(), "", &tools_.file, &at};
-      auto op = copy_op(tools_.context, place, std::move(local));
-      below = add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.no_cache);
+      below = step_vertex(tools_, at, "", {{below}}, local,
+                          [&](Place place) { return copy_op(tools_.context, std::move(place), local); });
     }
     spec.unpack = copy.unpack.value_or(false);
-    Place place{tools_.ids.next(), "", &tools_.file, &at};
-    auto op = remote_op(tools_.context, place, std::move(remotes));
-    return add_vertex(tools_.plan, std::move(place), std::move(op), {{below}}, tools_.no_cache);
+    std::vector<std::string> twin{"remote", copy.checksum, copy.keep_git_dir ? "git dir" : ""};
+    twin.insert(twin.end(), copy.sources.begin(), copy.sources.end());
+    return step_vertex(tools_, at, "", {{below}}, std::move(twin),
+                       [&](Place place) { return remote_op(tools_.context, std::move(place), std::move(remotes)); });
   }
 
   static Status check_checksum(const df::Copy& copy) {
@@ -280,10 +282,8 @@ class Planner {
 
   /// The step that was just planned knew nothing of `base`: its layer comes upon it.
   void put_upon(std::size_t base, const df::Source& source) {
-    Place place{tools_.ids.next(), "", &tools_.file, &source};
-    auto op = merge_op(tools_.context, place);
-    state_.vertex =
-        add_vertex(tools_.plan, std::move(place), std::move(op), {{base}, {state_.vertex}}, tools_.no_cache);
+    state_.vertex = step_vertex(tools_, source, "", {{base}, {state_.vertex}}, std::vector<std::string>{"merge"},
+                                [&](Place place) { return merge_op(tools_.context, std::move(place)); });
   }
 
   void note(std::string created_by, bool layer) {
@@ -296,10 +296,10 @@ class Planner {
   }
 
   template <class MakeOp>
-  void step(const df::Source& source, std::string history, std::vector<solver::Input> inputs, MakeOp make_op) {
-    Place place{tools_.ids.next(), names_.take(source.text), &tools_.file, &source};
-    auto op = make_op(place);
-    state_.vertex = add_vertex(tools_.plan, std::move(place), std::move(op), std::move(inputs), tools_.no_cache);
+  void step(const df::Source& source, std::string history, std::vector<solver::Input> inputs, Twins::Spec twin,
+            MakeOp make_op) {
+    std::string name = names_.take(source.text, state_.environment);
+    state_.vertex = step_vertex(tools_, source, std::move(name), std::move(inputs), std::move(twin), make_op);
     note(std::move(history), true);
   }
 
@@ -310,6 +310,33 @@ class Planner {
   std::vector<df::ArgItem> shown_;
 };
 
+/// BuildKit's formatTargetPlatform: "->arm64" where the variables in sight say another target.
+std::string target_of(const oci::Platform& platform, const Environment& environment) {
+  oci::Platform target = platform;
+  bool set = false;
+  const auto take = [&](std::string_view name, std::string& part) {
+    const auto value = environment.find(name);
+    if (value) part = *value;
+    set = set || value;
+  };
+  if (const auto whole = environment.find("TARGETPLATFORM")) {
+    const auto parsed = oci::Platform::parse(*whole);
+    if (parsed) target = *parsed;
+    set = parsed.has_value();
+  } else {
+    target.variant.clear();
+    take("TARGETOS", target.os);
+    take("TARGETARCH", target.architecture);
+    take("TARGETVARIANT", target.variant);
+  }
+  if (!set) return "";
+  target = target.normalized();
+  if (target.os != platform.os) return fmt::format("->{}", target.full_text());
+  if (target.architecture == platform.architecture) return "";
+  return fmt::format("->{}{}{}", printable(target.architecture, 64), target.variant.empty() ? "" : "/",
+                     printable(target.variant, 64));
+}
+
 }  // namespace
 
 std::string StageState::directory() const { return config.working_dir.empty() ? "/" : config.working_dir; }
@@ -318,7 +345,24 @@ std::vector<std::string> StageState::shell() const {
   return config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : config.shell;
 }
 
-std::string StepNames::take(std::string_view text) { return fmt::format("[{}{}/{}] {}", stage, next++, total, text); }
+std::string StepNames::take(std::string_view text, const Environment& environment) {
+  const std::string prefix =
+      platform ? fmt::format("{}{} ", platform->full_text(), target_of(*platform, environment)) : std::string();
+  return fmt::format("[{}{}{}/{}] {}", prefix, stage, next++, total, text);
+}
+
+std::size_t step_vertex(StageTools& tools, const dockerfile::Source& source, std::string name,
+                        std::vector<solver::Input> inputs, Twins::Spec twin,
+                        const std::function<std::shared_ptr<solver::Op>(Place)>& make_op) {
+  Plan& plan = tools.plan;
+  if (plan.index)
+    if (const auto known = plan.twins.find(&source, twin, inputs)) return *known;
+  Place place{tools.ids.next(), std::move(name), &tools.file, &source};
+  auto op = make_op(place);
+  const std::size_t made = add_vertex(plan, std::move(place), std::move(op), inputs, tools.no_cache);
+  if (plan.index) plan.twins.add(&source, std::move(twin), std::move(inputs), made);
+  return made;
+}
 
 bool makes_step(const dockerfile::Instruction& instruction) {
   return std::holds_alternative<df::Run>(instruction) || std::holds_alternative<df::Copy>(instruction) ||

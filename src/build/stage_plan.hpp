@@ -14,6 +14,8 @@ namespace slipway::build {
 /// A stage between two instructions; copied, but for its history, to a stage that is built FROM it.
 struct StageState {
   std::size_t vertex = 0;                 ///< its file system
+  oci::Platform platform;                 ///< what its RUN steps are for
+  oci::Platform image_platform;           ///< what the config of its base says
   Environment environment;                ///< what RUN and expansion see: ENV and ARG, later wins
   std::vector<dockerfile::ArgItem> args;  ///< declared so far, in order: RUN's history prefix
   Environment image_environment;          ///< the image's own: what ENV set
@@ -39,15 +41,19 @@ struct StageTools {
       source_stage;
   /// The folder of a context that was named on the command line; null for everything else.
   std::function<Result<std::shared_ptr<Context>>(const std::string& from)> source_folder;
+  /// The vertex of nothing.
+  std::function<std::size_t()> scratch;
   bool no_cache = false;  ///< of this stage: every step is run again
 };
 
-/// "[build 2/5] RUN make": counts the steps of a stage.
+/// "[build 2/5] RUN make": counts the steps of a stage. In a build for several platforms "[linux/amd64 build 2/5] RUN
+/// make", and "[linux/amd64->arm64 build 2/5] RUN make" where the stage has asked what it builds for.
 struct StepNames {
-  std::string stage;  ///< "build ", "stage-1 " or "" when only one stage is built
+  std::optional<oci::Platform> platform;  ///< shown when it is set
+  std::string stage;                      ///< "build ", "stage-1 " or "" when only one stage is built
   int total = 0;
   int next = 1;
-  [[nodiscard]] std::string take(std::string_view text);
+  [[nodiscard]] std::string take(std::string_view text, const Environment& environment = {});
 };
 
 [[nodiscard]] bool makes_step(const dockerfile::Instruction& instruction);
@@ -55,6 +61,12 @@ struct StepNames {
 /// Plans `instruction` of stage `index` on top of `state`.
 [[nodiscard]] Status plan_instruction(const dockerfile::Instruction& instruction, std::size_t index, StageState& state,
                                       StepNames& names, StageTools& tools);
+
+/// A vertex for what `source` asks for, shown as `name`; in a build for several platforms the one that another has for
+/// the same `twin` upon the same inputs.
+[[nodiscard]] std::size_t step_vertex(StageTools& tools, const dockerfile::Source& source, std::string name,
+                                      std::vector<solver::Input> inputs, Twins::Spec twin,
+                                      const std::function<std::shared_ptr<solver::Op>(Place)>& make_op);
 
 /// Adds a vertex that is shown as `place`.
 [[nodiscard]] std::size_t add_vertex(Plan& plan, Place place, std::shared_ptr<solver::Op> op,

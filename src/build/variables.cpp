@@ -48,7 +48,7 @@ Result<GlobalVariables> GlobalVariables::evaluate(const dockerfile::File& file,
   for (const auto& [name, value] : build_args) globals.build_args_[name] = value;
   for (const auto& [prefix, platform] : {std::pair("TARGET", &target), std::pair("BUILD", &build)}) {
     const std::string p = prefix;
-    globals.values_.set(p + "PLATFORM", platform->text());
+    globals.values_.set(p + "PLATFORM", platform->full_text());
     globals.values_.set(p + "OS", platform->os);
     globals.values_.set(p + "OSVERSION", platform->os_version);
     globals.values_.set(p + "ARCH", platform->architecture);

@@ -18,7 +18,8 @@ std::string build_metadata(const build::Outcome& outcome, std::string_view id) {
   descriptor.emplace_back("size", manifest.size);
   Value::Object all;
   all.emplace_back("buildx.build.ref", fmt::format("slipway/slipway/{}", id));
-  all.emplace_back("containerimage.config.digest", outcome.config.text());
+  if (!oci::media_type::is_index(manifest.media_type))
+    all.emplace_back("containerimage.config.digest", outcome.config.text());
   all.emplace_back("containerimage.descriptor", std::move(descriptor));
   all.emplace_back("containerimage.digest", manifest.digest.text());
   if (!outcome.names.empty()) all.emplace_back("image.name", join(outcome.names, ","));

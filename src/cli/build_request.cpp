@@ -17,6 +17,8 @@
 namespace slipway::cli {
 namespace {
 
+constexpr std::size_t kPlatformLimit = 64;
+
 using Pair = std::pair<std::string, std::string>;
 
 Result<std::vector<std::string>> option_fields(std::string_view text) {
@@ -46,6 +48,27 @@ Result<std::vector<Pair>> proxies(const registry::Environment& environment) {
     for (const std::string& spelling : {std::string(name), lower(name)})
       if (const auto value = environment(spelling); value && !value->empty()) out.emplace_back(spelling, *value);
   }
+  return out;
+}
+
+/// --platform, a list that may be given many times, or DOCKER_DEFAULT_PLATFORM.
+Result<std::vector<oci::Platform>> platforms(std::vector<std::string> lists, const registry::Environment& environment) {
+  const bool given = !lists.empty();
+  if (const auto usual = environment("DOCKER_DEFAULT_PLATFORM"); usual && !given) lists.push_back(*usual);
+  std::vector<oci::Platform> out;
+  for (const auto& list : lists) {
+    for (const auto word : split(list, ',')) {
+      if (trim(word).empty() && !list.contains(',')) continue;  // "--platform=": this machine's
+      const auto platform = trim(word) == "local" ? oci::Platform::host() : oci::Platform::parse(trim(word));
+      if (!platform)
+        return fail(Code::kUsage, "{}: {}", given ? "option --platform" : "DOCKER_DEFAULT_PLATFORM",
+                    platform.error().what());
+      if (std::ranges::find(out, *platform) == out.end()) out.push_back(*platform);
+    }
+  }
+  if (out.size() > kPlatformLimit)
+    return fail(Code::kUsage, "option --platform names {} platforms; at most {} are built at once", out.size(),
+                kPlatformLimit);
   return out;
 }
 
@@ -273,9 +296,10 @@ const std::vector<Option>& own_options() {
            "is local; - is a tar to standard output",
        .completes = Completes::kFile},
       {.name = "platform",
-       .takes = Takes::kValue,
-       .value = "OS/ARCH",
-       .help = "the platform to build for (one, that of this machine)"},
+       .takes = Takes::kValues,
+       .value = "OS/ARCH[/VARIANT],...",
+       .help = "the platforms to build for (default: DOCKER_DEFAULT_PLATFORM, else this machine's); several make an "
+               "image index"},
       kProgressOption,
       {.name = "provenance",
        .takes = Takes::kValue,
@@ -399,12 +423,8 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
   }
   for (const auto& text : arguments.values("secret")) request.secrets.push_back(TRY(parse_secret(text, environment)));
   request.network = TRY(network_mode(arguments.value("network").value_or("")));
+  request.platforms = TRY(platforms(arguments.values("platform"), environment));
   TRY(set_step_options(request, arguments, environment));
-  request.platform = TRY(platform_of(arguments));
-  if (!oci::Platform::host().accepts(request.platform)) {
-    return fail(Code::kUsage, "option --platform {}: this machine builds for {} only, for now", request.platform.text(),
-                oci::Platform::host().text());
-  }
   TRY(check_attestations(arguments, environment));
   request.notes = TRY(compatibility_notes(arguments));
   request.no_cache = arguments.flag("no-cache");

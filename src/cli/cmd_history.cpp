@@ -21,7 +21,7 @@ Result<std::vector<std::int64_t>> layer_sizes(const store::Store& store, const i
 }
 
 Result<int> run(Session& session, const Arguments& arguments) {
-  const auto platform = TRY(platform_of(arguments));
+  const auto platform = TRY(wanted_platform(arguments));
   auto store = TRY(session.open_store());
   const auto found = TRY(image::find(store, session.scope, arguments.positional()[0]));
   const auto details = TRY(image::details(store, found.target, found.media_type, platform));

@@ -9,7 +9,7 @@ namespace slipway::cli {
 namespace {
 
 Result<Value> inspect(store::Store& store, const Session& session, const std::string& text,
-                      const oci::Platform& platform) {
+                      const std::optional<oci::Platform>& platform) {
   const auto found = TRY(image::find(store, session.scope, text));
   const auto details = TRY(image::details(store, found.target, found.media_type, platform));
   return inspection_of(details, found.references);
@@ -21,7 +21,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto format = arguments.value("format");
   std::optional<Template> made;
   if (format && !format->empty() && *format != "json") made = TRY(Template::parse(*format));
-  const auto platform = TRY(platform_of(arguments));
+  const auto platform = TRY(wanted_platform(arguments));
   auto store = TRY(session.open_store());
   int code = 0;
   Value::Array all;

@@ -50,9 +50,12 @@ Status complete(Session& session, Workplace& place, const std::vector<image::Sav
     if (item.references.empty()) continue;
     const auto& name = item.references.front();
     sink.on(progress::Started{++vertex, "collecting " + name.familiar()});
-    const auto image =
-        TRY(images.resolve(name, oci::Platform::host(), image::PullPolicy::kNever, sink, vertex, session.cancel));
-    const Status fetched = images.fetch(image, sink, vertex, session.cancel);
+    const auto fetch_all = [&]() -> Status {
+      for (const auto& one : TRY(image::present_images(place.store, item.target, item.media_type)))
+        TRY(images.fetch_blobs(name, one.manifest, sink, vertex, session.cancel));
+      return {};
+    };
+    const Status fetched = fetch_all();
     sink.on(progress::Finished{vertex, fetched ? "" : fetched.error().message()});
     TRY(context(fetched, "while collecting the layers of {}", name.familiar()));
   }

@@ -347,6 +347,25 @@ TEST(BuildRequest, MistakesInStepOptions) {
   EXPECT_EQ(error_of({"--cgroup-parent", "/", "."}), "option --cgroup-parent \"/\": it names no control group");
 }
 
+TEST(BuildRequest, Platforms) {
+  const auto texts = [](std::vector<std::string> words, const std::map<std::string, std::string>& variables = {}) {
+    words.emplace_back(".");
+    std::vector<std::string> out;
+    const auto request = request_of(std::move(words), variables);
+    for (const auto& platform : request->platforms) out.push_back(platform.text());
+    return out;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(texts({}), Texts{});
+  EXPECT_EQ(texts({"--platform="}), Texts{});
+  EXPECT_EQ(texts({"--platform", "linux/arm64/v8, arm", "--platform=linux/amd64/v2,aarch64"}),
+            (Texts{"linux/arm64", "linux/arm/v7", "linux/amd64/v2"}));
+  EXPECT_EQ(texts({"--platform", "local"}), Texts{oci::Platform::host().text()});
+  EXPECT_EQ(texts({}, {{"DOCKER_DEFAULT_PLATFORM", "linux/arm64,linux/386"}}), (Texts{"linux/arm64", "linux/386"}));
+  EXPECT_EQ(texts({"--platform", "linux/arm"}, {{"DOCKER_DEFAULT_PLATFORM", "linux/arm64"}}), Texts{"linux/arm/v7"});
+  EXPECT_FALSE(request_of({"."}, {{"DOCKER_DEFAULT_PLATFORM", "a/b/c/d"}}));
+}
+
 TEST(BuildRequest, Mistakes) {
   EXPECT_EQ(error_of({"--push", "."}), "there is no name to push under");
   EXPECT_EQ(error_of({"--network", "x", "."}), "option --network is default, none or host, not \"x\"");
@@ -356,7 +375,8 @@ TEST(BuildRequest, Mistakes) {
   EXPECT_EQ(error_of({"--add-host", "a b:1.2.3.4", "."}), "option --add-host: \"a b\" is no host name");
   EXPECT_EQ(error_of({"--add-host", "a:1.2.3.4\n5", "."}),
             "option --add-host \"a:1.2.3.4\\n5\": \"1.2.3.4\\n5\" is no IP address");
-  EXPECT_EQ(error_of({"--platform", "linux/s390x", "."}).substr(0, 28), "option --platform linux/s390");
+  EXPECT_EQ(error_of({"--platform", "linux/amd64,penguin", "."}).substr(0, 29), "option --platform: \"penguin\" ");
+  EXPECT_EQ(error_of({"--platform", ",", "."}).substr(0, 21), "option --platform: \"\"");
   EXPECT_NE(error_of({"-t", "Bad Name", "."}), "no error");
 }
 

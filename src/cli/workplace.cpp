@@ -25,6 +25,12 @@ Result<oci::Platform> platform_of(const Arguments& arguments) {
   return platform;
 }
 
+Result<std::optional<oci::Platform>> wanted_platform(const Arguments& arguments) {
+  const auto text = arguments.value("platform");
+  if (!text || text->empty()) return std::nullopt;
+  return TRY(platform_of(arguments));
+}
+
 Result<oci::Reference> parse_tag(const std::string& text) {
   auto reference = TRY(context(oci::Reference::parse(text), "while reading the name {}", quoted(text, 300)));
   if (reference.digest())
@@ -68,7 +74,7 @@ Result<Input> open_input(const std::string& path, const Cancel& cancel) {
 }
 
 Result<std::string> image_id(store::Store& store, const oci::Digest& target, const std::string& media_type) {
-  return TRY(image::details(store, target, media_type, oci::Platform::host())).config.digest().text();
+  return TRY(image::details(store, target, media_type, std::nullopt)).config.digest().text();
 }
 
 }  // namespace slipway::cli

@@ -39,7 +39,10 @@ struct Input {
 };
 [[nodiscard]] Result<Input> open_input(const std::string& path, const Cancel& cancel);
 
-/// Docker's image id of a target: the digest of the config for this platform.
+/// The platform that an option names; nothing when it does not, for commands that show what there is.
+[[nodiscard]] Result<std::optional<oci::Platform>> wanted_platform(const Arguments& arguments);
+
+/// Docker's image id of a target: the digest of the config for this platform, or of the first that is here.
 [[nodiscard]] Result<std::string> image_id(store::Store& store, const oci::Digest& target,
                                            const std::string& media_type);
 

@@ -1,5 +1,6 @@
 // details, find: the documents behind a name, and the name behind what a user typed (image.hpp).
 #include <algorithm>
+#include <deque>
 #include <map>
 
 #include "base/text.hpp"
@@ -9,6 +10,7 @@ namespace slipway::image {
 namespace {
 
 constexpr int kIndexDepth = 4;
+constexpr std::size_t kDocumentVisits = 10'000;
 
 /// The manifest for `platform`, through indexes.
 Result<oci::Manifest> manifest_for(store::Store& store, oci::Digest digest, std::string media_type,
@@ -21,6 +23,14 @@ Result<oci::Manifest> manifest_for(store::Store& store, oci::Digest digest, std:
     media_type = entry.media_type;
   }
   return fail(Code::kInvalidArgument, "indexes are nested too deep");
+}
+
+/// The manifest for this machine, or the first that is here.
+Result<oci::Manifest> any_manifest(store::Store& store, const oci::Digest& digest, const std::string& media_type) {
+  auto own = manifest_for(store, digest, media_type, oci::Platform::host());
+  if (own || own.error().code() != Code::kNotFound) return own;
+  auto here = TRY(present_images(store, digest, media_type));
+  return here.empty() ? std::move(own) : std::move(here[0].manifest);
 }
 
 /// Bytes of all layers: unpacked where that is known, else as they are stored.
@@ -74,8 +84,10 @@ Result<std::optional<oci::Digest>> by_id(store::Store& store, const std::map<oci
     bool fits = digest.hex().starts_with(hex);
     if (!fits) {
       // an image whose documents are broken has no id to be found by; its names still work
-      const auto image = manifest_for(store, digest, target.media_type, oci::Platform::host());
-      fits = image && image->config().digest.hex().starts_with(hex);
+      const auto images = present_images(store, digest, target.media_type);
+      fits = images && std::ranges::any_of(*images, [&](const PresentImage& image) {
+               return image.manifest.config().digest.hex().starts_with(hex);
+             });
     }
     if (!fits) continue;
     if (match) return fail(Code::kInvalidArgument, "image id {} is ambiguous; write more of it", quoted(text, 100));
@@ -86,10 +98,38 @@ Result<std::optional<oci::Digest>> by_id(store::Store& store, const std::map<oci
 
 }  // namespace
 
+Result<std::vector<PresentImage>> present_images(const store::Store& store, const oci::Digest& target,
+                                                 const std::string& media_type) {
+  std::vector<PresentImage> out;
+  std::deque<std::pair<oci::Descriptor, int>> queue;
+  queue.emplace_back(oci::Descriptor{.media_type = media_type, .digest = target}, 0);
+  for (std::size_t visits = 0; !queue.empty(); ++visits) {
+    if (visits > kDocumentVisits) return fail(Code::kResourceExhausted, "the image has too many manifests");
+    const auto [descriptor, depth] = std::move(queue.front());
+    queue.pop_front();
+    auto raw = store.read_blob(descriptor.digest, oci::kManifestLimit);
+    if (!raw && raw.error().code() == Code::kNotFound && depth > 0) continue;
+    std::string bytes = TRY(std::move(raw));
+    if (!oci::media_type::is_index(descriptor.media_type)) {
+      auto manifest = TRY(oci::Manifest::parse(std::move(bytes), descriptor.media_type));
+      out.push_back({descriptor, std::move(manifest)});
+      continue;
+    }
+    if (depth == kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
+    const auto index = TRY(oci::Index::parse(std::move(bytes), descriptor.media_type));
+    for (const auto& entry : index.manifests())
+      if (!oci::is_attestation(entry) &&
+          (oci::media_type::is_manifest(entry.media_type) || oci::media_type::is_index(entry.media_type)))
+        queue.emplace_back(entry, depth + 1);
+  }
+  return out;
+}
+
 Result<Details> details(store::Store& store, const oci::Digest& target, const std::string& media_type,
-                        const oci::Platform& platform) {
+                        const std::optional<oci::Platform>& platform) {
   auto read = [&]() -> Result<Details> {
-    auto manifest = TRY(manifest_for(store, target, media_type, platform));
+    auto manifest = platform ? TRY(manifest_for(store, target, media_type, *platform))
+                             : TRY(any_manifest(store, target, media_type));
     auto config = TRY(oci::ImageConfig::parse(TRY(store.read_blob(manifest.config().digest, oci::kConfigLimit))));
     const std::int64_t size = TRY(size_of(store, manifest, config));
     return Details{target, media_type, std::move(manifest), std::move(config), size};

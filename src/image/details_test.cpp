@@ -62,6 +62,40 @@ TEST_F(DetailsTest, FindsByNameIdAndDigest) {
   EXPECT_TRUE(found("NO GOOD").starts_with("error: "));
 }
 
+TEST_F(DetailsTest, AnIndexIsShownByThePlatformThatIsHere) {
+  const oci::Platform arm = oci::Platform::parse("linux/arm64").value(),
+                      riscv = oci::Platform::parse("linux/riscv64").value(),
+                      other = oci::Platform::parse("linux/s390x").value();
+  const auto one = make("arm", arm), two = make("riscv", riscv);
+  auto absent = one.manifest;
+  absent.digest = oci::Digest::of("not pulled");
+  absent.platform = other;
+  std::vector<oci::Descriptor> entries{absent, two.manifest, one.manifest};
+  entries[1].platform = riscv;
+  entries[2].platform = arm;
+  auto provenance = two.manifest;
+  provenance.annotations = {{"vnd.docker.reference.type", "attestation-manifest"}};
+  entries.push_back(provenance);
+  const auto index = oci::Index::make(oci::Family::kOci, entries);
+  ASSERT_TRUE(store_.put_blob(lease_, index.raw()));
+  const std::string type = index.media_type();
+
+  const auto here = present_images(store_, index.digest(), type);
+  ASSERT_TRUE(here);
+  ASSERT_EQ(here->size(), 2U);
+  EXPECT_EQ((*here)[0].descriptor.platform, riscv);
+  EXPECT_EQ((*here)[1].manifest.digest(), one.manifest.digest);
+
+  const bool own = oci::Platform::host().accepts(arm);
+  EXPECT_EQ(details(store_, index.digest(), type, std::nullopt)->config.view().author, own ? "arm" : "riscv");
+  EXPECT_EQ(details(store_, index.digest(), type, arm)->config.view().author, "arm");
+  EXPECT_EQ(details(store_, index.digest(), type, other).error().code(), Code::kNotFound);
+
+  name("app:1", index.digest(), type);
+  EXPECT_EQ(found(one.id.text()), index.digest().text());  // by the id of any of its platforms
+  EXPECT_EQ(found(two.id.short_hex()), index.digest().text());
+}
+
 TEST_F(DetailsTest, ANameCountsBeforeTheBeginningOfAnId) {
   const auto one = make("one"), two = make("two");
   name("app:1", one.manifest.digest);

@@ -62,6 +62,9 @@ struct Images {
   /// Makes sure that all blobs of the image are here (for save, push) without unpacking.
   [[nodiscard]] Status fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
                              const Cancel& cancel) const;
+  /// As fetch(), of a manifest that is here; `reference` says where from.
+  [[nodiscard]] Status fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,
+                                   progress::VertexId vertex, const Cancel& cancel) const;
   /// resolve + unpack: `slipway pull` returns when the layers are unpacked.
   [[nodiscard]] Result<Resolved> pull(const oci::Reference& reference, const oci::Platform& platform,
                                       progress::Sink& sink, const Cancel& cancel) const;
@@ -117,8 +120,19 @@ struct Details {
   oci::ImageConfig config;
   std::int64_t size = 0;  ///< unpacked bytes of all layers where known, else blob bytes
 };
+/// `platform`: nothing for this machine's, or the first that is here where there is none for this machine.
 [[nodiscard]] Result<Details> details(store::Store& store, const oci::Digest& target, const std::string& media_type,
-                                      const oci::Platform& platform);
+                                      const std::optional<oci::Platform>& platform);
+
+/// The manifest of one platform that is here.
+struct PresentImage {
+  oci::Descriptor descriptor;
+  oci::Manifest manifest;
+};
+/// The images that are here of a manifest or index (of which only some may have been pulled), in its order; no
+/// attestations.
+[[nodiscard]] Result<std::vector<PresentImage>> present_images(const store::Store& store, const oci::Digest& target,
+                                                               const std::string& media_type);
 
 /// Resolves what a user typed: a reference, an image id (config digest) or a unique prefix of one.
 struct Found {

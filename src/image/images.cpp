@@ -21,9 +21,14 @@ Result<std::vector<store::Snapshot>> Images::unpack(const Resolved& image, progr
 
 Status Images::fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
                      const Cancel& cancel) const {
-  const Transfers transfers(*this, image.reference, sink, vertex);
-  std::vector<const oci::Descriptor*> blobs = {&image.manifest.config()};
-  for (const auto& layer : image.manifest.layers()) blobs.push_back(&layer);
+  return fetch_blobs(image.reference, image.manifest, sink, vertex, cancel);
+}
+
+Status Images::fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,
+                           progress::VertexId vertex, const Cancel& cancel) const {
+  const Transfers transfers(*this, reference, sink, vertex);
+  std::vector<const oci::Descriptor*> blobs = {&manifest.config()};
+  for (const auto& layer : manifest.layers()) blobs.push_back(&layer);
   return for_each_parallel(blobs.size(), client.parallel_transfers(), cancel,
                            [&](std::size_t i, const Cancel& inner) -> Status {
                              (void)TRY(transfers.ensure(*blobs[i], nullptr, inner));

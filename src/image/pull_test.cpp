@@ -141,6 +141,34 @@ TEST(Pull, WarnsAboutAnotherPlatform) {
   EXPECT_THAT(place.warnings()[0], HasSubstr("is an image for linux/s390x, not for linux/amd64"));
 }
 
+TEST(Resolve, WhatIsHereForAnotherPlatformIsAskedOfTheRegistry) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const auto arm64 = oci::Platform::parse("linux/arm64").value();
+  const auto s390x = oci::Platform::parse("linux/s390x").value();
+  const Built arm = build({tar_of({{"a", "arm"}})}, oci::Compression::kGzip, oci::Family::kOci, arm64);
+  const Built far = build({tar_of({{"a", "far"}})}, oci::Compression::kGzip, oci::Family::kOci, s390x);
+  const auto ref = reference(server.authority() + "/team/app:1");
+  const auto put = [&](const std::string& bytes) { ASSERT_TRUE(place.store.put_blob(place.lease, bytes)); };
+  for (const auto& bytes : {far.layers[0], far.config, far.manifest}) put(bytes);
+  ASSERT_TRUE(place.store.set_name("default", ref, far.digest(), far.media_type, store::Durable::kNo));
+
+  const auto nowhere = place.images().resolve(ref, arm64, PullPolicy::kMissing, place, 1, {});
+  ASSERT_FALSE(nowhere);
+  EXPECT_THAT(nowhere.error().message(), HasSubstr("is an image for linux/s390x, not for linux/arm64"));
+  EXPECT_THAT(nowhere.error().message(), HasSubstr("the registry says: "));
+  EXPECT_THAT(nowhere.error().hint(), HasSubstr("--platform linux/s390x"));
+
+  ASSERT_TRUE(publish(place.client, ref, arm, "1"));
+  const auto found = place.images().resolve(ref, arm64, PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->manifest.digest(), arm.digest());
+  EXPECT_EQ((*place.store.find_name("default", ref))->target, far.digest()) << "the name stays what it was";
+  EXPECT_FALSE(place.images().resolve(ref, arm64, PullPolicy::kNever, place, 1, {}));
+  EXPECT_EQ(place.images().resolve(ref, s390x, PullPolicy::kMissing, place, 1, {})->target, far.digest());
+  EXPECT_TRUE(place.warnings().empty());
+}
+
 TEST(Resolve, PolicyDecidesWhoIsAsked) {
   START_OR_SKIP(server, DockerRegistry::start({}));
   Workplace place;

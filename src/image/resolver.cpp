@@ -67,7 +67,9 @@ Result<oci::Manifest> Resolver::select_manifest(Document document) {
       if (manifest || known) return manifest;
     }
     const auto index = TRY(oci::Index::parse(std::move(document.bytes), type));
-    document = TRY(child(TRY(index.select(platform_))));
+    auto chosen = index.select(platform_);
+    other_platform_ = !chosen;
+    document = TRY(child(TRY(std::move(chosen))));
   }
   return fail(Code::kInvalidArgument, "indexes are nested more than {} levels deep", kIndexDepth);
 }
@@ -98,15 +100,19 @@ Status Resolver::check(const oci::Manifest& manifest, const oci::ImageConfig& co
     if (!oci::media_type::layer_compression(layer.media_type))
       return fail(Code::kFailedPrecondition, "its layer {} is no file system layer: {}", layer.digest.text(),
                   slipway::quoted(layer.media_type, 128));
-  if (!platform_.accepts(view.platform))
-    sink_.on(progress::Warning{fmt::format("{} is an image for {}, not for {}", reference_.familiar(),
-                                           printable(view.platform.text(), 128), platform_.text())});
+  if (platform_.accepts(view.platform)) return {};
+  std::string text = fmt::format("{} is an image for {}, not for {}", reference_.familiar(),
+                                 printable(view.platform.text(), 128), platform_.text());
+  other_platform_ = true;
+  if (local_)
+    return std::unexpected(
+        Error(Code::kNotFound, std::move(text))
+            .with_hint(fmt::format("--platform {} builds for what it is", printable(view.platform.text(), 128))));
+  sink_.on(progress::Warning{std::move(text)});  // there is nothing else: as BuildKit, it may be labelled wrong
   return {};
 }
 
-Result<Resolver::Answer> Resolver::run() {
-  bool from_registry = false;
-  Document target = TRY(start(from_registry));
+Result<Resolved> Resolver::resolve(Document target) {
   const oci::Digest digest = target.digest;
   std::string type = target.media_type;
   const auto load = [&]() -> Result<std::pair<oci::Manifest, oci::ImageConfig>> {
@@ -118,7 +124,24 @@ Result<Resolver::Answer> Resolver::run() {
   auto [manifest, config] = TRY(context(load(), "while resolving {}", reference_.familiar()));
   const bool known = oci::media_type::is_manifest(type) || oci::media_type::is_index(type);
   if (!known) type = digest == manifest.digest() ? manifest.media_type() : std::string(oci::media_type::kOciIndex);
-  return Answer{{reference_, digest, std::move(type), std::move(manifest), std::move(config)}, from_registry};
+  return Resolved{reference_, digest, std::move(type), std::move(manifest), std::move(config)};
+}
+
+Result<Resolver::Answer> Resolver::run() {
+  bool from_registry = false;
+  Document target = TRY(start(from_registry));
+  local_ = !from_registry;
+  auto image = resolve(std::move(target));
+  if (!image && local_ && other_platform_ && policy_ == PullPolicy::kMissing) {
+    // What is here by this name is for others. The registry may have it for us; the name stays what it is.
+    auto elsewhere = ask_registry(reference_);
+    if (!elsewhere)
+      return std::unexpected(std::move(image).error().add_context(
+          fmt::format("that is what is in the store; the registry says: {}", elsewhere.error().message())));
+    local_ = false;
+    image = resolve(*std::move(elsewhere));
+  }
+  return Answer{TRY(std::move(image)), from_registry};
 }
 
 }  // namespace slipway::image

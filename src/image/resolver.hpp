@@ -32,6 +32,7 @@ class Resolver {
     oci::Digest digest;
   };
   Result<Document> start(bool& from_registry);
+  Result<Resolved> resolve(Document target);
   Result<Document> child(const oci::Descriptor& descriptor);
   Result<Document> ask_registry(const oci::Reference& reference);
   Result<oci::Manifest> select_manifest(Document document);
@@ -46,6 +47,8 @@ class Resolver {
   progress::Sink& sink_;
   const Cancel& cancel_;
   Transfers transfers_;
+  bool local_ = false;           ///< what is looked at came from the store
+  bool other_platform_ = false;  ///< what was looked at is not for `platform_`
 };
 
 }  // namespace slipway::image

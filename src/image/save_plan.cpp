@@ -97,8 +97,8 @@ void SavePlan::take(const oci::Descriptor& descriptor) {
 }
 
 Status SavePlan::add_docker_entry(const SaveItem& item) {
-  const auto found = details(store_, item.target, item.media_type, oci::Platform::host());
-  if (!found && found.error().code() == Code::kNotFound) return {};  // an image for other machines: OCI readers only
+  const auto found = details(store_, item.target, item.media_type, std::nullopt);
+  if (!found && found.error().code() == Code::kNotFound) return {};  // incomplete: for OCI readers only
   const auto image = TRY(found);
   const std::string config = blob_path(image.manifest.config().digest);
   auto at = std::find_if(docker_.begin(), docker_.end(), [&](const auto& entry) { return entry.config == config; });

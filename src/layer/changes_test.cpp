@@ -396,6 +396,42 @@ TEST(Merged, ShowsWhatOverlayWouldShow) {
   EXPECT_EQ((*sys::lstat_at(copy.fd.get(), "d"))->st_mode & 07777U, 0700U);
 }
 
+Result<std::string> trees(const std::vector<NamedTree>& list) {
+  std::string bytes;
+  TRY(write_trees(list, append_to(bytes), Cancel()));
+  return bytes;
+}
+
+TEST(Merged, TreesOfSeveralPlatformsHaveDirectoriesOfTheirOwn) {
+  const Root one = snapshot(Archive().dir("d", kDir).file("d/f", "1", kFile).link("d/g", "d/f"));
+  const Root two = snapshot(Archive().file("f", "2", kFile).link("z", "f"));
+  const auto bytes = trees({{"linux/one", "one", {one.fd.get()}}, {"linux/two", "two", {two.fd.get()}}});
+  ASSERT_TRUE(bytes);
+  EXPECT_THAT(members_of(*bytes),
+              ElementsAre("one/", "one/d/", "one/d/f", "one/d/g -> one/d/f", "two/", "two/f", "two/z -> two/f"));
+  const Root copy;
+  ASSERT_TRUE(unpack_into(copy.fd.get(), *bytes));
+  EXPECT_EQ(testing::content_of(copy.path + "/two/z"), "2");
+  EXPECT_THAT(members_of(trees({{"linux/empty", "empty", {}}}).value()), ElementsAre("empty/"));
+}
+
+TEST(Merged, TreesThatBecomeOneShareDirectoriesOnly) {
+  const Root one = snapshot(Archive().dir("d", {.mode = 0700, .mtime = kOld}).file("d/a", "1", kFile));
+  const Root two = snapshot(Archive().dir("d", kDir).file("d/b", "2", kFile).file("e", "2", kFile));
+  const auto bytes = trees({{"linux/one", "", {one.fd.get()}}, {"linux/two", "", {two.fd.get()}}});
+  ASSERT_TRUE(bytes);
+  EXPECT_THAT(members_of(*bytes), ElementsAre("d/", "d/a", "d/b", "e"));
+  const Root copy;
+  ASSERT_TRUE(unpack_into(copy.fd.get(), *bytes));
+  EXPECT_EQ((*sys::lstat_at(copy.fd.get(), "d"))->st_mode & 07777U, 0700U);  // the first one's
+  const auto clash = trees({{"linux/one", "", {one.fd.get()}}, {"linux/two", "", {one.fd.get()}}});
+  ASSERT_FALSE(clash);
+  EXPECT_EQ(clash.error().what(), "cannot overwrite d/a from linux/one with linux/two when split option is disabled");
+  const Root file = snapshot(Archive().file("d", "a file", kFile));
+  EXPECT_FALSE(trees({{"linux/one", "", {one.fd.get()}}, {"linux/two", "", {file.fd.get()}}}));
+  EXPECT_FALSE(trees({{"linux/two", "", {file.fd.get()}}, {"linux/one", "", {one.fd.get()}}}));
+}
+
 // --- a real overlay ---
 
 /// Mounts lowers (topmost first) and an upper in a mount namespace of its own, runs `script` in the mounted tree, then

@@ -105,4 +105,15 @@ struct ChangesOptions {
 /// source of -o type=local. No whiteouts in it.
 [[nodiscard]] Result<Written> write_merged(const std::vector<int>& layers, const Target& target, const Cancel& cancel);
 
+/// One of several merged trees in an archive.
+struct NamedTree {
+  std::string name;         ///< for errors: "linux/arm64"
+  std::string directory;    ///< what its paths begin with, one component; empty: the archive's root
+  std::vector<int> layers;  ///< as those of write_merged()
+};
+/// Trees of one directory become one tree: a directory of several is that of the first, and any other path of several
+/// is kInvalidArgument.
+[[nodiscard]] Result<Written> write_trees(const std::vector<NamedTree>& trees, const Target& target,
+                                          const Cancel& cancel);
+
 }  // namespace slipway::layer

@@ -46,6 +46,11 @@ Status MemberWriter::add_marker(const std::string& path) {
   return tar_.add({.type = EntryType::kFile, .path = path});
 }
 
+Status MemberWriter::add_directory(const std::string& path) {
+  ++entries_;
+  return tar_.add({.type = EntryType::kDirectory, .path = path, .mode = 0755});
+}
+
 Result<Written> MemberWriter::finish() {
   TRY(tar_.finish());
   const oci::DiffId diff_id = TRY(output_.finish());

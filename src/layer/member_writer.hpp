@@ -28,6 +28,8 @@ class MemberWriter {
   [[nodiscard]] Status add(TreeFile file, int layer);
   /// An empty member: a whiteout or an opaque marker. Its mtime is the epoch, so that equal changes give equal bytes.
   [[nodiscard]] Status add_marker(const std::string& path);
+  /// A directory that no tree has: 0755, its mtime the epoch.
+  [[nodiscard]] Status add_directory(const std::string& path);
   [[nodiscard]] Result<Written> finish();
 
  private:

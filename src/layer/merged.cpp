@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/text.hpp"
 #include "layer/layer.hpp"
@@ -58,35 +60,86 @@ Result<Frame> make_frame(const Stack& stack, const std::string& path, const Part
   return frame;
 }
 
-Status write_child(const Frame& frame, const MergedChild& child, Parent& parent, MemberWriter& writer) {
-  const std::string above = frame.path.empty() ? "" : frame.path.substr(0, frame.path.size() - 1);
-  const int dir = TRY(parent.open(child.layer, above));
-  auto file = TRY(open_tree_file(dir, child.name, child.info, frame.path + child.name));
-  return file ? writer.add(*std::move(file), child.layer) : Status();
-}
+/// What was written of trees that become one: path → the tree that it is of, and whether it is a directory.
+class Taken {
+ public:
+  /// False for a directory that is there already.
+  Result<bool> take(const std::string& path, bool directory, const std::string& tree) {
+    const auto [there, fresh] = paths_.try_emplace(path, tree, directory);
+    if (fresh) return true;
+    if (directory && there->second.second) return false;
+    return fail(Code::kInvalidArgument, "cannot overwrite {} from {} with {} when split option is disabled",
+                printable(path), there->second.first, tree);
+  }
+
+ private:
+  std::map<std::string, std::pair<std::string, bool>> paths_;
+};
+
+/// The walk through one tree.
+class Walk {
+ public:
+  /// `taken`: null for a tree that shares its directory with no other. `number`: of the tree, tells apart its inodes.
+  Walk(const NamedTree& tree, int number, Taken* taken, MemberWriter& writer)
+      : tree_(tree), stack_(tree.layers), parent_(stack_), number_(number), taken_(taken), writer_(writer) {}
+
+  Status run() {
+    std::vector<Frame> frames;  // from the root down; no recursion, the tree may be deep
+    frames.push_back(TRY(make_frame(stack_, "", stack_.all())));
+    while (!frames.empty()) {
+      Frame& frame = frames.back();
+      if (frame.next == frame.visits.size()) {
+        frames.pop_back();
+        continue;
+      }
+      const Visit& visit = frame.visits[frame.next++];
+      const MergedChild& child = frame.children[visit.child];
+      if (!visit.enter) {
+        TRY(write_child(frame, child));
+      } else {
+        Frame inner = TRY(make_frame(stack_, frame.path + child.name, child.parts));
+        frames.push_back(std::move(inner));
+      }
+    }
+    return {};
+  }
+
+ private:
+  Status write_child(const Frame& frame, const MergedChild& child) {
+    const std::string above = frame.path.empty() ? "" : frame.path.substr(0, frame.path.size() - 1);
+    const std::string below = tree_.directory.empty() ? "" : tree_.directory + "/";
+    const std::string path = below + frame.path + child.name;
+    if (taken_ != nullptr && !TRY(taken_->take(path, S_ISDIR(child.info.st_mode), tree_.name))) return {};
+    const int dir = TRY(parent_.open(child.layer, above));
+    auto file = TRY(open_tree_file(dir, child.name, child.info, path));
+    constexpr int kLayers = 1 << 16;  // of a tree at most: a layer's number has 16 bits
+    return file ? writer_.add(*std::move(file), number_ * kLayers + child.layer) : Status();
+  }
+
+  const NamedTree& tree_;
+  const Stack stack_;
+  Parent parent_;
+  int number_;
+  Taken* taken_;
+  MemberWriter& writer_;
+};
 
 }  // namespace
 
 Result<Written> write_merged(const std::vector<int>& layers, const Target& target, const Cancel& cancel) {
-  const Stack stack(layers);
+  return write_trees({{.name = "", .directory = "", .layers = layers}}, target, cancel);
+}
+
+Result<Written> write_trees(const std::vector<NamedTree>& trees, const Target& target, const Cancel& cancel) {
   MemberWriter writer(target, std::nullopt, cancel);
-  Parent parent(stack);
-  std::vector<Frame> frames;  // from the root down; no recursion, the tree may be deep
-  frames.push_back(TRY(make_frame(stack, "", stack.all())));
-  while (!frames.empty()) {
-    Frame& frame = frames.back();
-    if (frame.next == frame.visits.size()) {
-      frames.pop_back();
-      continue;
-    }
-    const Visit& visit = frame.visits[frame.next++];
-    const MergedChild& child = frame.children[visit.child];
-    if (!visit.enter) {
-      TRY(write_child(frame, child, parent, writer));
-    } else {
-      Frame inner = TRY(make_frame(stack, frame.path + child.name, child.parts));
-      frames.push_back(std::move(inner));
-    }
+  std::map<std::string, int> sharing;
+  for (const auto& tree : trees) ++sharing[tree.directory];
+  Taken taken;
+  std::set<std::string> made;
+  for (std::size_t i = 0; i < trees.size(); ++i) {
+    const NamedTree& tree = trees[i];
+    if (!tree.directory.empty() && made.insert(tree.directory).second) TRY(writer.add_directory(tree.directory));
+    TRY(Walk(tree, static_cast<int>(i), sharing[tree.directory] > 1 ? &taken : nullptr, writer).run());
   }
   return writer.finish();
 }

@@ -67,6 +67,9 @@ struct Descriptor {
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 };
 
+/// Whether an entry of an index is BuildKit's provenance or SBOM of an image beside it, no image.
+[[nodiscard]] bool is_attestation(const Descriptor& entry);
+
 class Manifest {
  public:
   /// `media_type`: what the Content-Type (through media_type::of_content_type) or the descriptor said; empty when

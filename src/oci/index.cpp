@@ -13,12 +13,6 @@
 namespace slipway::oci {
 namespace {
 
-/// BuildKit's provenance and SBOM manifests stand beside the images they tell of.
-bool is_attestation(const Descriptor& entry) {
-  const auto type = entry.annotations.find("vnd.docker.reference.type");
-  return type != entry.annotations.end() && type->second == "attestation-manifest";
-}
-
 bool is_image(const Descriptor& entry) {
   return (media_type::is_manifest(entry.media_type) || media_type::is_index(entry.media_type)) &&
          !is_attestation(entry);
@@ -41,6 +35,11 @@ std::string platforms_of(const std::vector<Descriptor>& entries) {
 }
 
 }  // namespace
+
+bool is_attestation(const Descriptor& entry) {
+  const auto type = entry.annotations.find("vnd.docker.reference.type");
+  return type != entry.annotations.end() && type->second == "attestation-manifest";
+}
 
 Result<Index> Index::parse(std::string raw, std::string_view media_type) {
   const auto read = [&]() -> Result<Index> {

@@ -185,6 +185,13 @@ std::string Platform::text() const {
   return printable(os + "/" + architecture + (variant.empty() ? "" : "/" + variant), 256);
 }
 
+std::string Platform::full_text() const {
+  if (os_version.empty()) return text();
+  Platform named = *this;
+  named.os += "(" + os_version + ")";
+  return named.text();
+}
+
 std::optional<std::size_t> Platform::rank(const Platform& other) const {
   const Platform mine = normalized();
   const Platform theirs = other.normalized();

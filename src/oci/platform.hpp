@@ -24,6 +24,8 @@ struct Platform {
   static Platform host();  ///< of this build
   /// "linux/arm/v7"; one that came from a document is made printable.
   [[nodiscard]] std::string text() const;
+  /// With the version of the system where it has one, as parse() takes it: "windows(10.0.17763)/amd64".
+  [[nodiscard]] std::string full_text() const;
   /// The usual spelling: containerd's platforms.Normalize. Platforms of documents are kept as they came and compared
   /// so.
   [[nodiscard]] Platform normalized() const;

@@ -52,6 +52,14 @@ TEST(Platform, ParseNormalisesAsContainerdDoes) {
   EXPECT_EQ(platform("windows(10.0.17763)/amd64").os_version, "10.0.17763");
 }
 
+TEST(Platform, TheFullTextHasTheVersionOfTheSystem) {
+  for (const auto* text : {"linux/amd64", "linux/arm/v7", "windows(10.0.17763)/amd64"}) {
+    EXPECT_EQ(Platform::parse(text)->full_text(), text);
+    EXPECT_EQ(*Platform::parse(Platform::parse(text)->full_text()), *Platform::parse(text));
+  }
+  EXPECT_EQ(Platform::parse("windows(10.0.17763)/amd64")->text(), "windows/amd64");
+}
+
 TEST(Platform, RefusesOthers) {
   for (const std::string& text :
        {std::string(), std::string("/"), std::string("linux/"), std::string("/amd64"), std::string("linux/arm/v7/x"),

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/text.hpp"
+#include "sandbox/elf.hpp"
 #include "sandbox/id_range.hpp"
 #include "sandbox/program.hpp"
 #include "sandbox/step_orders.hpp"
@@ -238,6 +239,23 @@ Result<sys::ExitStatus> OverlayRung::run(const Spec& spec, const Output& output,
   const bool untouched = end.network_clean && spec.security == Security::kSandbox;
   if (uplink && untouched) networks_->give_back(*std::move(uplink));
   return end.status;
+}
+
+Result<Emulation> OverlayRung::emulation(std::string_view architecture, const Cancel& cancel) {
+  const std::string program = exit_program(architecture);
+  bool ran = false;
+  if (!program.empty()) {
+    const sys::TempDir draft = TRY(sys::TempDir::make(own_->path(), "trial-"));
+    for (const auto* name : {"/fs", "/work"}) TRY(make_directory(draft.path() + name));
+    Spec spec;
+    spec.upper = draft.path() + "/fs";
+    spec.work = draft.path() + "/work";
+    spec.argv = {"/trial"};
+    spec.files = {{.content = program, .target = "/trial", .mode = 0755}};
+    spec.network = NetworkMode::kNone;
+    ran = TRY(run(spec, [](int, std::string_view) {}, cancel)).ok();
+  }
+  return explain_emulation(architecture, ran, BinfmtTable::read());
 }
 
 }  // namespace slipway::sandbox

@@ -27,6 +27,9 @@ class OverlayRung final : public Rung {
   [[nodiscard]] std::string name() const override { return "overlay"; }
   [[nodiscard]] Result<sys::ExitStatus> run(const Spec& spec, const Output& output, const Cancel& cancel) override;
 
+  /// As Sandbox::emulation().
+  [[nodiscard]] Result<Emulation> emulation(std::string_view architecture, const Cancel& cancel);
+
   /// "overlay (user namespace 0..65535 → 1879048192, id-mapped layers)".
   [[nodiscard]] std::string description() const;
   [[nodiscard]] network::Supply& networks() { return *networks_; }

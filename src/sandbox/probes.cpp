@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "network/helper.hpp"
+#include "sandbox/elf.hpp"
 #include "sandbox/id_range.hpp"
 #include "sandbox/init_process.hpp"
 #include "sandbox/knobs.hpp"
@@ -77,6 +78,27 @@ Probe overlay(const Options& options) {
             rung ? "a file was written through " + (*rung)->description() : std::string());
 }
 
+/// What builds for other platforms can run. None at all is fine: most of them need no more than FROM --platform.
+Probe other_architectures(const Options& options) {
+  constexpr const char* kName = "programs of other architectures";
+  const auto rung = OverlayRung::make(options.root, false);
+  if (!rung) return of(kName, std::unexpected(rung.error()), {});
+  std::vector<std::string> runs, fails, knobs;
+  for (const auto architecture : known_architectures()) {
+    if (architecture == own_architecture()) continue;
+    const auto found = (*rung)->emulation(architecture, Cancel());
+    if (!found) return of(kName, std::unexpected(found.error()), {});
+    if (found->how == Emulation::How::kEmulated) runs.push_back(fmt::format("{} by {}", architecture, found->by));
+    if (found->how == Emulation::How::kNative) runs.push_back(fmt::format("{} natively", architecture));
+    if (!found->broken) continue;
+    fails.push_back(fmt::format("{}: {}", architecture, found->reason));
+    knobs.push_back(found->knob);
+  }
+  std::string detail = runs.empty() ? "none run" : join(runs, ", ");
+  if (!fails.empty()) detail += fmt::format("; {}", join(fails, "; "));
+  return {kName, fails.empty(), std::move(detail), knobs.empty() ? std::string() : knobs[0]};
+}
+
 Probe pids_limit() {
   const PidsParent parent = find_pids_parent();
   if (!parent.directory.empty())
@@ -131,6 +153,7 @@ std::vector<Probe> probe_inside(const Options& options) {
   out.push_back(user_namespaces());
   out.push_back(id_ranges());
   out.push_back(overlay(options));
+  out.push_back(other_architectures(options));
   out.push_back(pids_limit());
   out.push_back(job_filter());
   out.push_back(confinement());

@@ -32,5 +32,8 @@ void Sandbox::warm_network() { state_->rung->networks().warm(); }
 Result<sys::ExitStatus> Sandbox::run(const Spec& spec, const Output& output, const Cancel& cancel) {
   return state_->rung->run(spec, output, cancel);
 }
+Result<Emulation> Sandbox::emulation(std::string_view architecture, const Cancel& cancel) {
+  return state_->rung->emulation(architecture, cancel);
+}
 
 }  // namespace slipway::sandbox

@@ -26,6 +26,7 @@
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
+#include "sandbox/emulation.hpp"
 #include "sys/child.hpp"
 #include "sys/fd.hpp"
 
@@ -67,6 +68,7 @@ struct FileMount {
   std::string content;
   std::string target;
   std::uint32_t mode = 0400, uid = 0, gid = 0;
+  friend bool operator==(const FileMount&, const FileMount&) = default;
 };
 
 /// A listening socket whose name exists only in the step's mount namespace.
@@ -83,11 +85,13 @@ struct HostMount {
   std::string target;
   bool device = false;
   bool read_only = false;  ///< then nothing inside can make it writable
+  friend bool operator==(const HostMount&, const HostMount&) = default;
 };
 
 struct Ulimit {
   std::string name;                 ///< "nofile", "nproc", … as docker names them
   std::int64_t soft = 0, hard = 0;  ///< -1: unlimited
+  friend bool operator==(const Ulimit&, const Ulimit&) = default;
 };
 
 inline constexpr std::string_view kHostGateway = "host-gateway";
@@ -161,6 +165,9 @@ class Sandbox {
   /// Runs to the end. The status is the command's; an Error means that it could not be started or was cancelled. May be
   /// called from many threads at once.
   [[nodiscard]] Result<sys::ExitStatus> run(const Spec& spec, const Output& output, const Cancel& cancel);
+  /// Whether steps can run programs of `architecture` (as OCI calls it), found out by running one: some ten
+  /// milliseconds. An Error means that no step could be run at all, or was cancelled.
+  [[nodiscard]] Result<Emulation> emulation(std::string_view architecture, const Cancel& cancel);
 
  private:
   struct State;

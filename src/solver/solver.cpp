@@ -309,6 +309,7 @@ class Solve {
     if (node.record) return load(v);
     const auto [owner, first] = owners_.try_emplace(*node.key, v);
     if (owner->second != v) return take_from(v, owner->second);
+    if (Status may = vertex(v).op->may_run(); !may) return fail_vertex(v, std::move(may).error());
     std::vector<OutputPtr> inputs;
     for (const Input& input : vertex(v).inputs) {
       want(input.vertex, Desire::kOutput);

@@ -53,6 +53,9 @@ class Op {
   /// Called in the background once run() is likely to be called, perhaps while inputs are still being made: a chance to
   /// have slow things at hand. What fails here fails again in run().
   virtual void prepare() {}
+  /// Asked when it is known that nothing is recorded, before the inputs' outputs are waited for: an Error fails the
+  /// vertex. No I/O: it is called by the solving thread.
+  [[nodiscard]] virtual Status may_run() const { return {}; }
   [[nodiscard]] virtual Result<OutputPtr> run(const std::vector<OutputPtr>& inputs, const Cancel& cancel) = 0;
   /// Makes the output durable and gives the record's value. Called after run(), when every input was finished.
   [[nodiscard]] virtual Result<std::string> finish(const Output& output, const Cancel& cancel) = 0;
@@ -63,6 +66,7 @@ class Op {
 struct Input {
   std::size_t vertex = 0;
   bool by_content = false;
+  friend bool operator==(const Input&, const Input&) = default;
 };
 
 struct Vertex {

@@ -45,7 +45,11 @@ class Concat final : public Op {
     ++finishes;
     return static_cast<const Text&>(output).value;
   }
+  Status may_run() const override {
+    return refused ? fail(Code::kFailedPrecondition, "{} may not run", name_) : Status();
+  }
   std::atomic<int> runs = 0, loads = 0, finishes = 0;
+  bool refused = false;
   bool broken = false, hang = false, lose_records = false;
   Queue<int>* gate = nullptr;
 
@@ -111,6 +115,21 @@ TEST_F(SolverTest, HitsWithoutTouchingInputs) {
     EXPECT_EQ(a->runs + a->loads, round == 0 ? 1 : 0);
     EXPECT_EQ(b->loads, round == 0 ? 0 : 1);
   }
+}
+
+TEST_F(SolverTest, WhatMayNotRunIsRefusedUnlessItIsRecorded) {
+  const auto build = [&](const std::string& first, bool refused, int expected_runs) {
+    Graph graph;
+    auto a = op(first), b = op("b");
+    b->refused = refused;
+    auto done = solve(graph, {graph.add({b, {{graph.add({a, {}})}}})});
+    EXPECT_EQ(b->runs, expected_runs);
+    return done;
+  };
+  EXPECT_EQ(build("a", true, 0).error().what(), "b may not run");
+  EXPECT_TRUE(build("a", false, 1));
+  EXPECT_TRUE(build("a", true, 0));   // recorded
+  EXPECT_FALSE(build("c", true, 0));  // upon something else it would have to run
 }
 
 TEST_F(SolverTest, AHitIsToldWithAllThatLedToIt) {
