@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <vector>
 
 namespace slipway::sandbox {
@@ -21,11 +22,15 @@ constexpr sock_filter kFilter[] = {
 #include "seccomp_default.inc"
 };
 
+constexpr sock_filter kSmallFilter[] = {
+#include "seccomp_insecure.inc"
+};
+
 /// Classic BPF, as far as seccomp allows it.
-std::uint32_t decide(const seccomp_data& data) {
+std::uint32_t decide(const seccomp_data& data, std::span<const sock_filter> filter = kFilter) {
   std::uint32_t a = 0;
-  for (std::size_t pc = 0; pc < std::size(kFilter); ++pc) {
-    const auto& [code, jt, jf, k] = kFilter[pc];
+  for (std::size_t pc = 0; pc < filter.size(); ++pc) {
+    const auto& [code, jt, jf, k] = filter[pc];
     const auto jump = [&](bool yes) { pc += yes ? jt : jf; };
     switch (code) {
       case BPF_LD | BPF_W | BPF_ABS:
@@ -154,6 +159,25 @@ TEST_F(SeccompTest, OtherArchitecturesOfTheMachine) {
   EXPECT_EQ(decide({0x40000001, AUDIT_ARCH_X86_64, 0, {}}), SECCOMP_RET_ALLOW);                // write of x32
   EXPECT_EQ(decide({0x40000000 | 165, AUDIT_ARCH_X86_64, 0, {}}), SECCOMP_RET_ERRNO | EPERM);  // mount of x32
   EXPECT_NE(decide({1, AUDIT_ARCH_AARCH64, 0, {}}), SECCOMP_RET_ALLOW);  // a foreign machine's call
+}
+
+TEST(Seccomp, InsecureRefusesTheKeyringsAndNothingElse) {
+  const auto decision = [](std::uint32_t arch, std::uint32_t number) {
+    seccomp_data data{};
+    data.arch = arch;
+    data.nr = static_cast<int>(number);
+    return decide(data, kSmallFilter);
+  };
+  for (std::uint32_t number = 0; number < 600; ++number) {
+    const bool keyring = number == 248 || number == 249 || number == 250;  // add_key, request_key, keyctl
+    EXPECT_EQ(decision(AUDIT_ARCH_X86_64, number), keyring ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW) << number;
+    EXPECT_EQ(decision(AUDIT_ARCH_X86_64, number | 0x40000000U),
+              keyring ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW)
+        << number << " of x32";
+    const bool old = number >= 286 && number <= 288;
+    EXPECT_EQ(decision(AUDIT_ARCH_I386, number), old ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW) << number;
+  }
+  EXPECT_NE(decision(AUDIT_ARCH_AARCH64, 1), SECCOMP_RET_ALLOW);
 }
 
 }  // namespace

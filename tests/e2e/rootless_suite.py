@@ -6,6 +6,7 @@ with one line more lie over the real ones there. The machine is not changed.
 """
 import os
 import pathlib
+import re
 
 from support import CLEAN, Case, Registry, Slipway, base_tar, main, require, run
 
@@ -66,6 +67,47 @@ class RootlessTest(Case):
         self.assertEqual("1000:1001", tree["tmp/uid"][2])
         self.assertEqual("5:6", tree["data/old"][2])
         self.slipway.assert_clean(self)
+
+    def test_what_steps_are_lent_and_may(self):
+        require("ssh-keygen")
+        self.give_base()
+        key = self.slipway.home / "key"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+        os.chown(key, UID, UID)
+        out = self.folder / "user/out"
+        self.slipway.build(
+            self.context("FROM base\nRUN --mount=type=ssh,uid=1000 --mount=type=secret,id=s"
+                         " stat -c '%a %u %F' $SSH_AUTH_SOCK >/r; cat /run/secrets/s >>/r\n"
+                         "RUN --security=insecure (mount -t tmpfs x /tmp && echo mounted >>/r); cat /proc/self/uid_map >>/r\n"
+                         "RUN --device=v.com/d=zero head -c 3 /dev/mine | wc -c >>/r\n"),
+            "--ssh", f"default={key}", "--secret", "id=s,env=SECRET", "--allow", "security.insecure", "--allow", "device",
+            "--cdi-spec-dir", self.cdi(), "-o", f"type=local,dest={out}", env={"SECRET": "hush\n"})
+        lines = (out / "r").read_text().splitlines()
+        self.assertEqual(["600 1000 socket", "hush", "mounted"], lines[:3])
+        self.assertEqual("3", lines[-1])
+        self.slipway.assert_clean(self)
+
+    def cdi(self):
+        folder = self.folder / "cdi"
+        folder.mkdir()
+        folder.chmod(0o755)
+        (folder / "d.yaml").write_text("cdiVersion: 0.6.0\nkind: v.com/d\ndevices:\n- name: zero\n  containerEdits:\n"
+                                       "    deviceNodes: [{path: /dev/mine, hostPath: /dev/zero}]\n")
+        return folder
+
+    def test_a_builder_with_secrets_is_not_dumpable(self):
+        self.give_base()
+        owners = {}
+        for options in ((), ("--secret", "id=s,env=SECRET")):
+            process = self.slipway.start("build", "--progress", "plain", "--no-cache", *options,
+                                         self.context("FROM base\nRUN echo up; sleep 1000\n"), env={"SECRET": "hush"})
+            self.addCleanup(process.kill)
+            while not re.search(rb"^#\d+ [\d.]+ up$", process.stdout.readline()):
+                self.assertIsNone(process.poll())
+            owners[options] = os.stat(f"/proc/{process.pid}/mem").st_uid  # the kernel's own sign (man 5 proc)
+            process.terminate()
+            process.communicate(timeout=60)
+        self.assertEqual([UID, 0], list(owners.values()))
 
     def test_same_image_as_root_builds(self):
         dockerfile = "FROM base\nRUN mkdir /d && echo x >/d/x && chown app /d/x && rm /data/old\n"

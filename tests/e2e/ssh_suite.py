@@ -154,7 +154,8 @@ class SshTest(Case):
         git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", repository]
         run([*git, "init", "-q", "-b", "main"])
         (repository / "file").write_text("from git\n")
-        run([*git, "add", "file"])
+        (repository / "Dockerfile").write_text("FROM base\nCOPY file /copied\n")
+        run([*git, "add", "file", "Dockerfile"])
         run([*git, "commit", "-q", "-m", "one"])
         tools = self.folder / "tools"
         tools.mkdir()
@@ -171,6 +172,11 @@ class SshTest(Case):
         self.assertIn(self.fingerprint(key), lent)
         self.assertNotIn("All identities removed", lent)
         self.assertIn("IdentityFile=none", (self.folder / "asked").read_text())
+        (self.folder / "lent").unlink()
+        self.slipway.build("git@example.invalid:team/x.git", "--ssh", f"default={key}", "-o", f"type=local,dest={self.out}",
+                           env=env)
+        self.assertEqual("from git\n", self.read("copied"))
+        self.assertIn(self.fingerprint(key), (self.folder / "lent").read_text())
         (self.folder / "lent").unlink()
         self.build(dockerfile, "--no-cache", env=env)
         self.assertNotIn(self.fingerprint(key), (self.folder / "lent").read_text())
