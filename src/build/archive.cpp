@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "build/context_archive.hpp"
 #include "build/room.hpp"
 #include "build/source_walk.hpp"
 #include "layer/codec.hpp"
@@ -19,9 +20,6 @@ namespace slipway::build {
 namespace {
 
 constexpr std::int64_t kReserveStep = 16 << 20;
-/// So much is read of what follows the archive's end, for the checksum behind it: a kilobyte of bzip2 can unpack to
-/// hours of zeros.
-constexpr std::int64_t kPaddingLimit = 16 << 20;
 
 /// The plain bytes of an archive, piece by piece; not more than the limits allow.
 class PlainBytes {
@@ -94,11 +92,7 @@ Status Archive::extract(int file, const ArchiveOptions& options, const Cancel& c
     if (entry.type == layer::EntryType::kDirectory)
       named_.insert(std::hash<std::string>{}(TRY(layer::clean_path(entry.path, unpack.limits))));
   }
-  for (std::int64_t padding = 0; padding < kPaddingLimit;) {
-    const std::size_t size = TRY(bytes.next()).size();
-    if (size == 0) break;
-    padding += static_cast<std::int64_t>(size);
-  }
+  TRY(read_padding([&] { return bytes.next(); }));
   return extractor.finish();
 }
 

@@ -1,7 +1,11 @@
 #include "build/context_archive.hpp"
 
+#include <vector>
+
 #include "base/text.hpp"
+#include "build/room.hpp"
 #include "layer/codec.hpp"
+#include "layer/extractor.hpp"
 #include "layer/tar_format.hpp"
 #include "sys/file.hpp"
 
@@ -40,12 +44,34 @@ bool looks_like_archive(std::string_view head) {
 Status unpack_archive(const layer::Source& source, const std::string& directory, const Cancel& cancel) {
   const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
   const layer::Source plain = TRY(layer::archive_decoder(source));
-  (void)TRY(layer::unpack(plain, root.get(),
-                          {.ownership = layer::Ownership::kAsIs,
-                           .whiteouts = layer::Whiteouts::kLiteral,
-                           .limits = {},
-                           .owner = std::pair(0U, 0U)},
-                          cancel));
+  std::vector<char> buffer(256 * 1024);
+  const layer::TarReader::Chunks next = [&]() -> Result<std::string_view> {
+    TRY(cancel.check());
+    return std::string_view(buffer.data(), TRY(plain(buffer.data(), buffer.size())));
+  };
+  const layer::UnpackOptions options{.ownership = layer::Ownership::kAsIs,
+                                     .whiteouts = layer::Whiteouts::kLiteral,
+                                     .limits = {},
+                                     .owner = std::pair(0U, 0U)};
+  layer::TarReader reader(next, options.limits);
+  layer::Extractor extractor(root.get(), options, reader, cancel);
+  Room room(directory);
+  layer::Entry entry;
+  while (TRY(reader.next(entry))) {
+    TRY(room.take(entry.size, entry.path));
+    TRY(extractor.add(entry));
+  }
+  TRY(read_padding(next));
+  return extractor.finish();
+}
+
+Status read_padding(const layer::TarReader::Chunks& next) {
+  constexpr std::size_t kLimit = 16 << 20;
+  for (std::size_t padding = 0; padding < kLimit;) {
+    const std::size_t size = TRY(next()).size();
+    if (size == 0) break;
+    padding += size;
+  }
   return {};
 }
 

@@ -14,11 +14,15 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import tarfile
 import threading
 
 import rootless_suite
 from support import CLEAN, MTIME, Case, add, main, make_certificate, processes_with, require, run, steps, until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "fuzz"))
+import hostile_inputs  # noqa: E402
 
 GIT = dict(CLEAN, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="e2e", GIT_AUTHOR_EMAIL="e2e@x",
            GIT_COMMITTER_NAME="e2e", GIT_COMMITTER_EMAIL="e2e@x", GIT_AUTHOR_DATE=f"{MTIME} +0000",
@@ -581,6 +585,14 @@ class ContextTest(SourceCase):
         for data in (gzip.compress(b"no tar"), tar_of(self.FILES)[:700], b"\x1f\x8b\x08 rubbish"):
             done = self.slipway("build", "-", input=data, check=False)
             self.assertEqual(1, done.returncode, done.err)
+        self.slipway.assert_clean(self)
+
+    def test_an_archive_that_claims_or_unpacks_to_too_much(self):
+        padded = gzip.compress(tar_of(self.FILES) + bytes(40 << 20))[:-100]  # an error for who reads all of the zeros
+        self.slipway("build", "-", input=padded)
+        done = self.slipway("build", "-", check=False, input=hostile_inputs.sparse_header(1 << 42) + tar_of(self.FILES))
+        self.assertEqual(1, done.returncode)
+        self.assertIn("the store's disk has", done.err)
         self.slipway.assert_clean(self)
 
     def test_special_files(self):
