@@ -156,6 +156,25 @@ Result<std::pair<std::string, std::string>> dockerfile_text(const Request& reque
   return std::pair(path.substr(path.rfind('/') + 1), TRY(context(std::move(read), "while reading the Dockerfile")));
 }
 
+/// Foreign frontends are not run. The build argument BUILDKIT_SYNTAX goes before the file's own line.
+Status check_syntax(const dockerfile::File& file, const Request& request) {
+  std::string syntax = file.directives.syntax;
+  bool given = false;
+  for (const auto& [name, value] : request.build_args) {
+    if (name != "BUILDKIT_SYNTAX" || value.empty()) continue;
+    syntax = value;
+    given = true;
+  }
+  if (syntax.empty() || dockerfile::is_built_in_syntax(syntax)) return {};
+  Error error(Code::kInvalidArgument,
+              fmt::format("the frontend {} is not known; only the Dockerfile language is built in",
+                          quoted(syntax.substr(0, syntax.find_first_of(" \t")), 300)));
+  if (given) return std::unexpected(std::move(error.with_hint("leave out the build argument BUILDKIT_SYNTAX")));
+  const int line = file.directives.syntax_line;
+  return std::unexpected(std::move(error.with_range({file.name, line, line})
+                                       .with_hint("remove the syntax line, or write # syntax=docker/dockerfile:1")));
+}
+
 }  // namespace
 
 ContextKind context_kind(const std::string& text) {
@@ -191,12 +210,7 @@ Result<dockerfile::File> read_dockerfile(const Request& request, const ContextFo
                                          const Cancel& cancel) {
   auto [name, text] = TRY(dockerfile_text(request, folder, remotes, cancel));
   dockerfile::File file = TRY(dockerfile::parse(text, name));
-  if (!file.directives.syntax.empty() && !dockerfile::is_built_in_syntax(file.directives.syntax))
-    return std::unexpected(Error(Code::kInvalidArgument,
-                                 fmt::format("the frontend {} is not known; only the Dockerfile language is built in",
-                                             quoted(file.directives.syntax)))
-                               .with_range({name, file.directives.syntax_line, file.directives.syntax_line})
-                               .with_hint("remove the syntax line, or write # syntax=docker/dockerfile:1"));
+  TRY(check_syntax(file, request));
   return file;
 }
 
