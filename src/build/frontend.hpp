@@ -36,9 +36,10 @@ struct PlannedImage {
 /// What is to be solved: the vertices of all platforms in one graph.
 struct Plan {
   solver::Graph graph;
-  std::vector<Place> places;         ///< by vertex; one with an empty name is not shown
-  std::vector<PlannedImage> images;  ///< one per platform, in the order asked for
-  bool index = false;                ///< they become an image index
+  std::vector<Place> places;          ///< by vertex; one with an empty name is not shown
+  std::vector<PlannedImage> images;   ///< one per platform, in the order asked for
+  bool index = false;                 ///< they become an image index
+  std::size_t environment_bytes = 0;  ///< of the variables of all RUN steps, while it is planned
   struct ForeignStep {
     std::size_t vertex = 0;
     oci::Platform platform;

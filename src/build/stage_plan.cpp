@@ -17,6 +17,17 @@ namespace {
 
 namespace df = dockerfile;
 
+/// Bytes of variables that all RUN steps may hold: each has its own environment.
+constexpr std::size_t kEnvironmentsLimit = 256 << 20;
+
+/// Merges the sorted `items` into the sorted `set`; a range of EXPOSE is 65,535 of them.
+void add_sorted(std::vector<std::string>& set, const std::vector<std::string>& items) {
+  std::vector<std::string> merged;
+  std::set_union(set.begin(), set.end(), items.begin(), items.end(), std::back_inserter(merged));
+  merged.erase(std::unique(merged.begin(), merged.end()), merged.end());
+  set = std::move(merged);
+}
+
 void insert_sorted(std::vector<std::string>& set, const std::string& item) {
   const auto at = std::lower_bound(set.begin(), set.end(), item);
   if (at == set.end() || *at != item) set.insert(at, item);
@@ -145,8 +156,8 @@ class Planner {
 
   Status operator()(const df::Expose& expose) {
     auto ports = TRY(df::parse_ports(TRY(df::expanded(expose, escape(), lookup())).ports));
-    for (const auto& port : ports) insert_sorted(state_.config.exposed_ports, port);
     std::sort(ports.begin(), ports.end());
+    add_sorted(state_.config.exposed_ports, ports);
     note(df::history::expose(ports), false);
     return {};
   }
@@ -369,9 +380,29 @@ bool makes_step(const dockerfile::Instruction& instruction) {
          std::holds_alternative<df::Workdir>(instruction);
 }
 
+namespace {
+
+/// What an instruction added stays below what a config may have, and all of them below what memory should hold.
+Status check_sizes(const dockerfile::Instruction& instruction, std::size_t known, StageState& state, Plan& plan) {
+  for (; known < state.history.size(); ++known)
+    state.history_bytes += state.history[known].entry.created_by.size() + state.history[known].entry.author.size();
+  if (state.history_bytes > static_cast<std::size_t>(oci::kConfigLimit))
+    return fail(Code::kOutOfRange, "the history is larger than the {} MiB that an image's config may have",
+                oci::kConfigLimit >> 20);
+  if (std::holds_alternative<df::Run>(instruction)) plan.environment_bytes += state.environment.bytes();
+  if (plan.environment_bytes > kEnvironmentsLimit)
+    return fail(Code::kOutOfRange, "the variables of all RUN steps together are larger than {} MiB",
+                kEnvironmentsLimit >> 20);
+  return {};
+}
+
+}  // namespace
+
 Status plan_instruction(const dockerfile::Instruction& instruction, std::size_t index, StageState& state,
                         StepNames& names, StageTools& tools) {
+  const std::size_t known = state.history.size();
   Status planned = std::visit(Planner(index, state, names, tools), instruction);
+  if (planned) planned = check_sizes(instruction, known, state, tools.plan);
   if (planned) return {};
   Error error = std::move(planned).error();
   if (error.range()) return std::unexpected(std::move(error));

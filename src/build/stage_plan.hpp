@@ -21,6 +21,7 @@ struct StageState {
   Environment image_environment;          ///< the image's own: what ENV set
   oci::RunConfig config;                  ///< its `env` is empty until the target is known
   std::string author;
+  std::size_t history_bytes = 0;        ///< of the texts of all history, inherited ones too
   std::vector<PlannedHistory> history;  ///< what this stage adds to that of the stage it is built FROM
   bool cmd_set = false;
   [[nodiscard]] std::string directory() const;           ///< the WORKDIR in force, "/" without one

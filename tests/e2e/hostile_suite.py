@@ -44,6 +44,16 @@ class GrowthTest(Case):
     def test_twenty_thousand_variables(self):
         self.check("FROM scratch\n" + "".join(f"ENV K{i}=v\n" for i in range(20_000)))
 
+    def test_lines_that_are_short_and_mean_much(self):
+        for lines, text in (("EXPOSE 1-65535\n" * 400, "the history is larger than"),
+                            ("MAINTAINER " + "m" * 500_000 + "\n" + "LABEL a=b\n" * 10_000, "the history is larger than"),
+                            ("ENV A=" + "a" * 900_000 + "\n" + "RUN true\n" * 2_000, "the variables of all RUN steps"),
+                            ("ENV A=" + "a" * 60_000 + "\n" + "ENV A=$A$A\n" * 30, "larger than")):
+            status, memory, said = self.measured(self.context("FROM scratch\n" + lines))
+            self.assertEqual(1, status, said[-300:])
+            self.assertIn(text, said)
+            self.assertLess(memory, 2 * MEMORY_MIB)
+
     def test_a_hundred_thousand_ignore_lines(self):
         lines = "".join((f"dir{i}/**/*.log\n", f"!dir{i}/keep\n", f"f{i}*\n")[i % 3] for i in range(100_000))
         self.check("FROM scratch\nCOPY . /\n", {".dockerignore": lines, "a": "a", "dir1/keep": "k"})
