@@ -111,10 +111,43 @@ CREATE TABLE cache_layers (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// What `slipway why` tells: recent builds, and what their steps were made from. All of it may be lost.
+constexpr const char* kVersion3 = R"sql(
+-- position: the order of builds; manifest is NULL when there was no image. document: build/build_account.hpp.
+CREATE TABLE builds (
+  id INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL,
+  identity BLOB NOT NULL,
+  position INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  manifest BLOB,
+  config BLOB,
+  document BLOB NOT NULL,
+  UNIQUE (scope, identity)
+) STRICT;
+CREATE INDEX builds_by_position ON builds (scope, position);
+
+CREATE TABLE build_inputs (
+  id INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL,
+  key BLOB NOT NULL,
+  value BLOB NOT NULL,
+  UNIQUE (scope, key)
+) STRICT;
+
+-- owner: the identity of a build, or the key of an input. What no build reaches goes with the build that did.
+CREATE TABLE build_needs (
+  scope TEXT NOT NULL,
+  owner BLOB NOT NULL,
+  key BLOB NOT NULL,
+  PRIMARY KEY (scope, owner, key)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}};
+  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3}};
   return all;
 }
 

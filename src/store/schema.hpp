@@ -9,7 +9,7 @@
 
 namespace slipway::store {
 
-inline constexpr std::int64_t kSchemaVersion = 2;
+inline constexpr std::int64_t kSchemaVersion = 3;
 
 /// What a row of `lease_needs`, `record_needs` or `refs` points at.
 enum class Need : unsigned char {

@@ -99,6 +99,26 @@ struct Record {
   std::int64_t last_used = 0;
 };
 
+/// A build as `slipway why` tells of it. `identity` names all of it but the times: a build that did the same again is
+/// the same.
+struct BuildNote {
+  oci::Digest identity;
+  std::optional<oci::Digest> manifest, config;  ///< of the image it made; none when it failed
+  std::string document;                         ///< the build's own (build/build_account.hpp)
+  std::int64_t made = 0;                        ///< seconds since the epoch, given by the store
+};
+
+/// What a step of noted builds was made from. Kept as long as a build needs it, or an input that one needs.
+struct BuildInput {
+  oci::Digest key;
+  std::string value;
+  std::vector<oci::Digest> needs;  ///< keys of other inputs
+};
+
+/// The last builds of a scope are kept, as far as their inputs fit; the newest always.
+inline constexpr std::int64_t kNotedBuilds = 64;
+inline constexpr std::int64_t kNotedBytes = 32 << 20;  ///< of inputs, a scope
+
 class Lease;
 class BlobWriter;
 class SnapshotDraft;
@@ -205,6 +225,19 @@ class Store {
   [[nodiscard]] Status remember(std::string_view kind, std::string_view key, std::string_view value);
   /// Many (key, value) pairs in one transaction.
   [[nodiscard]] Status remember(std::string_view kind, std::span<const std::pair<std::string, std::string>> facts);
+
+  // --- noted builds: what `slipway why` tells; losing them costs knowledge, never correctness
+  /// Makes a noted build the newest one again; false when it is not noted. Writes nothing when it is the newest already
+  /// and was noted within the last minute.
+  [[nodiscard]] Result<bool> renew_build(std::string_view scope, const oci::Digest& identity);
+  /// Notes a build as the newest, `inputs` with it (those that are here already are replaced), and drops the oldest
+  /// builds that are too many or too much. `needs`: keys of inputs, here already or among `inputs`.
+  [[nodiscard]] Status note_build(std::string_view scope, const BuildNote& build, const std::vector<oci::Digest>& needs,
+                                  const std::vector<BuildInput>& inputs);
+  /// The noted builds, newest first.
+  [[nodiscard]] Result<std::vector<BuildNote>> noted_builds(std::string_view scope) const;
+  [[nodiscard]] Result<std::optional<std::string>> build_input(std::string_view scope, const oci::Digest& key) const;
+  [[nodiscard]] Result<bool> has_build_input(std::string_view scope, const oci::Digest& key) const;
 
   // --- upkeep
   /// Adds how much is free and what to do to an error of a full disk below the root; others pass.

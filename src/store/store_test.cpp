@@ -258,7 +258,8 @@ TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
     ASSERT_TRUE(
         db.execute("ALTER TABLE snapshots DROP COLUMN directory; ALTER TABLE layers RENAME COLUMN "
-                   "tree_bytes TO plain_bytes; DROP TABLE cache_layers; PRAGMA user_version=1;"));
+                   "tree_bytes TO plain_bytes; DROP TABLE cache_layers; DROP TABLE builds; "
+                   "DROP TABLE build_inputs; DROP TABLE build_needs; PRAGMA user_version=1;"));
   }
   Store store = open();
   const Lease lease = *store.lease("test");
