@@ -35,8 +35,10 @@ struct Node {
   bool missed =
       false;  // surely no record: its inputs' outputs will be needed, so they may start before its key is known
   bool announced = false;
-  bool ran = false;              // its output was made by run() here, so it must be finished and recorded
-  std::size_t owner = SIZE_MAX;  // the vertex of equal key whose output this one takes
+  bool lost = false;                         // a record was found, but not its output
+  std::vector<std::optional<Key>> contents;  // by input, once the slow key was made
+  bool ran = false;                          // its output was made by run() here, so it must be finished and recorded
+  std::size_t owner = SIZE_MAX;              // the vertex of equal key whose output this one takes
   std::unique_ptr<Records::Lock> lock;
   std::vector<std::size_t> dependents;
 };
@@ -272,27 +274,42 @@ class Solve {
     for (const Input& input : vertex(v).inputs) outputs.push_back(nodes_[input.vertex].output);
     post(
         light_,
-        [this, v, outputs, keys = input_keys(v),
-         definition = *node.definition_key]() -> Result<std::pair<Key, std::optional<Record>>> {
+        [this, v, outputs, keys = input_keys(v), definition = *node.definition_key]() -> Result<Slow> {
+          Slow slow{definition, std::vector<std::optional<Key>>(keys.size()), std::nullopt};
           std::vector<std::string> parts;
           for (std::size_t i = 0; i < keys.size(); ++i) {
-            if (vertex(v).inputs[i].by_content)
-              parts.push_back("content " + TRY(vertex(v).op->content(i, *outputs[i], stop_.cancel())).text());
-            else
+            if (vertex(v).inputs[i].by_content) {
+              slow.contents[i] = TRY(vertex(v).op->content(i, *outputs[i], stop_.cancel()));
+              parts.push_back("content " + slow.contents[i]->text());
+            } else {
               parts.push_back(keys[i].text());
+            }
           }
-          const Key slow = combine(definition, parts);
-          std::optional<Record> record;
-          if (looks_up(v)) record = TRY(records_.find(slow));
-          return std::pair(slow, std::move(record));
+          slow.key = combine(definition, parts);
+          if (looks_up(v)) slow.record = TRY(records_.find(slow.key));
+          return slow;
         },
-        [this, v](Result<std::pair<Key, std::optional<Record>>> answer) {
-          if (!answer) return fail_vertex(v, std::move(answer).error());
+        [this, v](Result<Slow> slow) {
+          if (!slow) return fail_vertex(v, std::move(slow).error());
           nodes_[v].content = Step::kDone;
-          nodes_[v].record = std::move(answer->second);
+          nodes_[v].contents = std::move(slow->contents);
+          nodes_[v].record = std::move(slow->record);
           if (nodes_[v].record) remember_fast(v);
-          set_key(v, nodes_[v].record ? nodes_[v].record->key : answer->first);
+          set_key(v, nodes_[v].record ? nodes_[v].record->key : slow->key);
         });
+  }
+
+  struct Slow {
+    Key key;
+    std::vector<std::optional<Key>> contents;
+    std::optional<Record> record;
+  };
+
+  Verdict verdict(std::size_t v, Verdict::Found found) const {
+    const Node& node = nodes_[v];
+    Verdict verdict{found, *node.fast_key, input_keys(v), node.contents};
+    verdict.contents.resize(verdict.inputs.size());
+    return verdict;
   }
 
   // A slow hit is recorded under the fast key too: the next build needs no content.
@@ -334,9 +351,14 @@ class Solve {
     }
     for (const std::size_t hit : led) {
       announce(hit);
-      observer_.cached(hit);
+      tell_cached(hit);
     }
     announce(v);
+  }
+
+  void tell_cached(std::size_t v) {
+    observer_.judged(v, verdict(v, Verdict::Found::kRecord));
+    observer_.cached(v);
   }
 
   void load(std::size_t v) {
@@ -352,6 +374,7 @@ class Solve {
           Node& done = nodes_[v];
           if (!output && output.error().code() == Code::kNotFound) {
             done.record.reset();  // its bytes went away: make it again
+            done.lost = true;
             done.output_step = Step::kTodo;
             return touch(v);
           }
@@ -362,7 +385,7 @@ class Solve {
 
   void loaded(std::size_t v, OutputPtr output) {
     Node& node = nodes_[v];
-    observer_.cached(v);
+    tell_cached(v);
     node.finish = Step::kDone;
     give(v, std::move(output));
   }
@@ -376,7 +399,7 @@ class Solve {
     }
     if (!nodes_[owner].output || nodes_[owner].finish != Step::kDone) return;
     announce(v);
-    observer_.cached(v);
+    tell_cached(v);
     node.output_step = Step::kDone;
     node.finish = Step::kDone;
     give(v, nodes_[owner].output);
@@ -387,6 +410,12 @@ class Solve {
     nodes_[v].output = std::move(output);
     touch(v);
     touch_dependents(v);
+  }
+
+  Verdict::Found miss(std::size_t v) const {
+    if (!vertex(v).op->recorded()) return Verdict::Found::kSource;
+    if (forced_[v].runs) return Verdict::Found::kNotAsked;
+    return nodes_[v].lost ? Verdict::Found::kLost : Verdict::Found::kNothing;
   }
 
   struct Executed {
@@ -400,21 +429,24 @@ class Solve {
     announce(v);
     post(
         runners_,
-        [this, v, inputs = std::move(inputs), key = *nodes_[v].key, keys = input_keys(v)]() -> Result<Executed> {
+        [this, v, inputs = std::move(inputs), key = *nodes_[v].key,
+         verdict = verdict(v, miss(v))]() mutable -> Result<Executed> {
           Executed done;
           TRY(stop_.cancel().check());
           Op& op = *vertex(v).op;
           if (op.recorded()) done.lock = TRY(records_.lock(key, stop_.cancel()));
           if (looks_up(v)) done.record = TRY(records_.find(key));
           if (done.record) {
-            auto output = op.load(done.record->value, keys, stop_.cancel());
+            auto output = op.load(done.record->value, verdict.inputs, stop_.cancel());
             if (output) {
               done.output = *std::move(output);
               return done;
             }
             if (output.error().code() != Code::kNotFound) return std::unexpected(std::move(output).error());
             done.record.reset();
+            verdict.found = Verdict::Found::kLost;
           }
+          observer_.judged(v, verdict);
           done.output = TRY(op.run(inputs, stop_.cancel()));
           return done;
         },

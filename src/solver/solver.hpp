@@ -71,7 +71,7 @@ struct Input {
 
 struct Vertex {
   std::shared_ptr<Op> op;
-  std::vector<Input> inputs;    ///< indices of vertices added before
+  std::vector<Input> inputs;  ///< indices of vertices added before
   /// --no-cache: run, and record anew; so does what is made upon it. What takes it by content looks for that content.
   bool ignore_records = false;
 };
@@ -106,12 +106,32 @@ class Records {
   [[nodiscard]] virtual Result<std::unique_ptr<Lock>> lock(const Key& key, const Cancel& cancel) = 0;
 };
 
-/// Hears of vertices; called on the solving thread (started, cached) and on workers (never twice at once for one
-/// vertex). A vertex that is found recorded is told after all that led to it, as far as they have not been told yet.
+/// What a vertex's keys were made of, and what the look-ups gave.
+struct Verdict {
+  enum class Found : unsigned char {
+    kRecord,    ///< a hit: of a record, or of an equal vertex of this graph
+    kNothing,   ///< no record under any key
+    kLost,      ///< a record, but its output could not be loaded any more
+    kNotAsked,  ///< Vertex::ignore_records, of this vertex or of what it stands upon
+    kSource,    ///< a source is about to run: nothing is recorded of it
+  };
+  Found found = Found::kNothing;
+  Key fast;                                  ///< the fast key
+  std::vector<Key> inputs;                   ///< keys of the inputs
+  std::vector<std::optional<Key>> contents;  ///< by input: of those taken by content, unless the fast key had hit
+};
+
+/// Hears of vertices; called on the solving thread (started, cached, finished) and on workers (judged), never twice at
+/// once for one vertex. A vertex that is found recorded is told after all that led to it, as far as they have not been
+/// told yet.
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void started(std::size_t vertex) = 0;
+  /// For every vertex that was started, before cached() or before its op runs, after all inputs that run have been
+  /// told. Of one that runs it is called on the worker that is about to run it. Told again of a vertex that was taken
+  /// for a hit on the word of what it leads to, and was needed after all: the last word counts.
+  virtual void judged(std::size_t vertex, const Verdict& verdict) = 0;
   virtual void cached(std::size_t vertex) = 0;
   virtual void finished(std::size_t vertex, const Error* error) = 0;
 };

@@ -77,13 +77,20 @@ class MemoryRecords final : public Records {
 
 struct Quiet final : Observer {
   void started(std::size_t) override { ++starts; }
+  void judged(std::size_t vertex, const Verdict& verdict) override {
+    const std::lock_guard lock(mutex);
+    verdicts.insert_or_assign(vertex, verdict);
+  }
   void cached(std::size_t) override { ++hits; }
   void finished(std::size_t, const Error*) override {}
   std::atomic<int> starts = 0, hits = 0;
+  std::mutex mutex;
+  std::map<std::size_t, Verdict> verdicts;
 };
 
 struct Fixture : testing::Test {
   Result<std::vector<OutputPtr>> solve(const Graph& graph, std::vector<std::size_t> targets) {
+    observer.verdicts.clear();
     return solver::solve(graph, targets, records, observer, {}, cancel);
   }
   static std::shared_ptr<Concat> op(std::string name, std::string result = "") {
@@ -277,6 +284,55 @@ TEST_F(SolverTest, IgnoringRecordsRunsButRecords) {
     EXPECT_EQ(a->runs, 1);
   }
   EXPECT_EQ(records.records.size(), 1u);
+}
+
+TEST_F(SolverTest, TheVerdictSaysWhyAVertexRuns) {
+  using Found = Verdict::Found;
+  const auto build = [&](const char* source, bool ignore = false, bool lose = false) {
+    Graph graph;
+    const auto input = graph.add({op(source, "artefact"), {}});
+    const auto copy = graph.add({op("copy"), {{graph.add({op("base"), {}})}, {input, true}}, ignore});
+    auto last = op("last");
+    last->lose_records = lose;
+    const auto target = graph.add({last, {{copy}}});
+    EXPECT_TRUE(solve(graph, {target}));
+    return std::pair(copy, target);
+  };
+  const auto [copy, last] = build("one");
+  EXPECT_EQ(observer.verdicts.size(), 4u);
+  const Verdict first = observer.verdicts.at(copy);
+  EXPECT_EQ(first.found, Found::kNothing);
+  EXPECT_EQ(first.inputs.size(), 2u);
+  ASSERT_EQ(first.contents.size(), 2u);
+  EXPECT_FALSE(first.contents[0]);
+  EXPECT_EQ(first.contents[1], Key::of("artefact"));
+
+  build("one");
+  EXPECT_EQ(observer.verdicts.size(), 4u);
+  for (const auto& [vertex, verdict] : observer.verdicts) EXPECT_EQ(verdict.found, Found::kRecord) << vertex;
+  EXPECT_EQ(observer.verdicts.at(copy).fast, first.fast);
+  EXPECT_FALSE(observer.verdicts.at(copy).contents[1]) << "a fast hit asks for no content";
+
+  build("two");
+  EXPECT_EQ(observer.verdicts.at(copy).found, Found::kRecord);
+  EXPECT_EQ(observer.verdicts.at(copy).contents[1], Key::of("artefact")) << "a slow hit does";
+  EXPECT_NE(observer.verdicts.at(copy).fast, first.fast);
+
+  build("two", true);
+  EXPECT_EQ(observer.verdicts.at(copy).found, Found::kNotAsked);
+  EXPECT_EQ(observer.verdicts.at(last).found, Found::kNotAsked) << "it stands upon what ignores records";
+  build("two", false, true);
+  EXPECT_EQ(observer.verdicts.at(last).found, Found::kLost);
+}
+
+TEST_F(SolverTest, AFailedVertexWasJudged) {
+  Graph graph;
+  auto broken = op("broken");
+  broken->broken = true;
+  const auto v = graph.add({broken, {}});
+  EXPECT_FALSE(solve(graph, {v, graph.add({op("after"), {{v}}})}));
+  ASSERT_EQ(observer.verdicts.size(), 1u);
+  EXPECT_EQ(observer.verdicts.at(v).found, Verdict::Found::kNothing);
 }
 
 TEST_F(SolverTest, TenThousandVerticesInARow) {
