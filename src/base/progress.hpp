@@ -40,7 +40,17 @@ struct Transfer {
 struct Warning {  ///< something the user can change; one line
   std::string text;
 };
-using Event = std::variant<Started, Cached, Finished, Log, Transfer, Warning>;
+/// Why a step of a build runs, told before it does; or that it was found recorded (`hit`, and nothing else is set).
+struct Reason {
+  VertexId id = 0;
+  bool hit = false;
+  std::string kind;          ///< one word for programs: "file", "arg", …; docs/why.md has them all
+  std::string name;          ///< of what differs: a path, a variable, a step; may be empty. Foreign
+  std::string text;          ///< one clause for people, printable: "src/app.js changed"
+  std::string mount = {};    ///< the mount that a file is seen through: "/src (bind)"; may be empty. Foreign
+  std::string follows = {};  ///< the name of the vertex from which this follows; may be empty
+};
+using Event = std::variant<Started, Cached, Finished, Log, Transfer, Warning, Reason>;
 
 /// Reads events. Called from any thread; an implementation locks for itself and never blocks for long.
 class Sink {

@@ -1,6 +1,8 @@
 #include "build/build.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -8,6 +10,7 @@
 #include "base/time.hpp"
 #include "build/checks.hpp"
 #include "build/context_source.hpp"
+#include "build/explainer.hpp"
 #include "build/exporter.hpp"
 #include "build/foreign_steps.hpp"
 #include "build/frontend.hpp"
@@ -20,12 +23,16 @@ namespace {
 /// Turns what the solver says of vertices into progress events and the report of steps.
 class StepObserver final : public solver::Observer {
  public:
-  StepObserver(const Plan& plan, progress::Sink& sink) : plan_(plan), sink_(sink), started_(plan.places.size()) {}
+  StepObserver(const Plan& plan, progress::Sink& sink, Explainer& explainer)
+      : plan_(plan), sink_(sink), explainer_(explainer), started_(plan.places.size()) {}
 
   void started(std::size_t vertex) override {
     if (plan_.places[vertex].name.empty()) return;
     started_[vertex] = monotonic_ms();
     sink_.on(progress::Started{plan_.places[vertex].id, plan_.places[vertex].name});
+  }
+  void judged(std::size_t vertex, const solver::Verdict& verdict) override {
+    if (auto reason = explainer_.judged(vertex, verdict)) sink_.on(*std::move(reason));
   }
   void cached(std::size_t vertex) override {
     if (plan_.places[vertex].name.empty()) return;
@@ -35,6 +42,10 @@ class StepObserver final : public solver::Observer {
   void finished(std::size_t vertex, const Error* error) override {
     if (plan_.places[vertex].name.empty()) return;
     report(vertex, StepReport::How::kRan);
+    using Ended = StepAccount::Ended;
+    explainer_.ended(vertex, error == nullptr                    ? Ended::kRan
+                             : error->code() == Code::kCancelled ? Ended::kStopped
+                                                                 : Ended::kFailed);
     sink_.on(progress::Finished{plan_.places[vertex].id, error == nullptr ? "" : error->what()});
   }
   [[nodiscard]] std::vector<StepReport> steps() const { return steps_; }
@@ -45,9 +56,24 @@ class StepObserver final : public solver::Observer {
   }
   const Plan& plan_;
   progress::Sink& sink_;
+  Explainer& explainer_;
   std::vector<std::int64_t> started_;
   std::vector<StepReport> steps_;
 };
+
+/// What tells a Dockerfile and its context from others of the same scope.
+std::string project_of(const Request& request, const ContextFolder& source) {
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(source.directory.c_str(), nullptr), &::free);
+  const std::string context = source.remote || !real ? request.context : real.get();
+  return context + "\n" + request.dockerfile;
+}
+
+/// The account is for people: a build that worked is not undone because it could not be kept.
+void keep_account(Explainer& explainer, progress::Sink& sink, const std::optional<Exported>& image) {
+  const Status kept =
+      image ? explainer.note(image->manifest.digest, image->config) : explainer.note(std::nullopt, std::nullopt);
+  if (!kept) sink.on(progress::Warning{"'slipway why' will not know of this build: " + kept.error().what()});
+}
 
 }  // namespace
 
@@ -83,7 +109,8 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   TRY(foreign.admit(planned, op_context, cancel));
 
   StoreRecords records(shop);
-  StepObserver observer(planned, sink);
+  Explainer explainer(shop, planned, request, project_of(request, source), cancel);
+  StepObserver observer(planned, sink, explainer);
   const auto processors = std::max(2u, std::thread::hardware_concurrency());
   const solver::Options options{.parallelism = request.parallelism > 0 ? static_cast<std::size_t>(request.parallelism)
                                                                        : processors};
@@ -92,6 +119,7 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   auto solved = solver::solve(planned.graph, targets, records, observer, options, cancel);
   if (folder && !source.remote) TRY(folder->sums->save());
   for (const auto& named : planned.folders) TRY(named->sums->save());
+  if (!solved) keep_account(explainer, sink, std::nullopt);
   const auto outputs = TRY(std::move(solved));
   std::vector<PlatformResult> results;
   for (std::size_t i = 0; i < outputs.size(); ++i)
@@ -102,6 +130,7 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   Exporter exporter(request, tools, shop, results, planned.index, exporting, cancel);
   auto exported = exporter.run();
   sink.on(progress::Finished{exporting, exported ? "" : exported.error().what()});
+  keep_account(explainer, sink, exported ? std::optional(*exported) : std::nullopt);
   const Exported image = TRY(std::move(exported));
   TRY(tools.store.flush());
   return Outcome{image.manifest, image.config, exporter.names(), observer.steps()};

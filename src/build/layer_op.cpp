@@ -34,16 +34,4 @@ Result<std::string> LayerOp::finish(const solver::Output& output, const Cancel& 
   return stack.encode();
 }
 
-Definition& Definition::add(std::string_view label, std::string_view value) {
-  hash_.update(fmt::format("{}:{}={}:", label.size(), label, value.size()));
-  hash_.update(value);
-  return *this;
-}
-
-Definition& Definition::add(std::string_view label, const std::vector<std::string>& values) {
-  add(label, std::to_string(values.size()));
-  for (const auto& value : values) add(label, value);
-  return *this;
-}
-
 }  // namespace slipway::build

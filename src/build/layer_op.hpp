@@ -4,11 +4,12 @@
 #pragma once
 
 #include "build/commit.hpp"
+#include "build/definition.hpp"
 #include "build/ops.hpp"
 
 namespace slipway::build {
 
-class LayerOp : public solver::Op {
+class LayerOp : public DescribedOp {
  public:
   LayerOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}
 
@@ -30,18 +31,6 @@ class LayerOp : public solver::Op {
  private:
   const OpContext& context_;
   Place place_;
-};
-
-/// Digest of labelled fields; no two lists of fields give the same bytes.
-class Definition {
- public:
-  explicit Definition(std::string_view kind) { add("op", kind); }
-  Definition& add(std::string_view label, std::string_view value);
-  Definition& add(std::string_view label, const std::vector<std::string>& values);
-  [[nodiscard]] solver::Key finish() { return hash_.finish(); }
-
- private:
-  oci::Hasher hash_;
 };
 
 }  // namespace slipway::build

@@ -1,6 +1,9 @@
+#include <map>
+
 #include "base/text.hpp"
 #include "build/archive.hpp"
 #include "build/layer_op.hpp"
+#include "build/listing.hpp"
 #include "build/source_walk.hpp"
 #include "build/tree_sum.hpp"
 #include "dockerfile/go_match.hpp"
@@ -21,23 +24,36 @@ class CopyOp final : public LayerOp {
   CopyOp(const OpContext& op_context, Place place, CopySpec spec)
       : LayerOp(op_context, std::move(place)), spec_(std::move(spec)) {}
 
-  Result<solver::Key> definition(const Cancel& cancel) override {
-    auto key = define(cancel);
-    if (!key) return std::unexpected(place().locate(std::move(key).error()));
-    return key;
+  std::string_view kind() const override { return "copy"; }
+
+  std::string listing(const oci::Digest& content, const Cancel& cancel) override {
+    if (const auto found = listings_.find(content); found != listings_.end()) return found->second;
+    if (!spec_.context || content_ != content) return {};
+    // Once more, with the sums that are known by now: only a step that runs pays for the list.
+    ListingWriter files;
+    const auto again = content_of(spec_.context->tree, spec_.context->sums.get(), &files, cancel);
+    return again && *again == content ? files.take() : std::string();
   }
 
   Result<solver::Key> content(std::size_t, const solver::Output& output, const Cancel& cancel) override {
+    ListingWriter files;
     const auto sum = [&]() -> Result<solver::Key> {
       const Tree tree = TRY(tree_of(context().shop, output, place().id, cancel));
-      return content_of(tree, nullptr, cancel);
+      return content_of(tree, nullptr, &files, cancel);
     };
     auto digest = sum();
     if (!digest) return std::unexpected(place().locate(std::move(digest).error()));
+    listings_.insert_or_assign(*digest, files.take());
     return digest;
   }
 
  protected:
+  Status describe(Definition& definition, const Cancel& cancel) override {
+    if (Status defined = define(definition, cancel); !defined)
+      return std::unexpected(place().locate(std::move(defined).error()));
+    return {};
+  }
+
   Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
               const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) override {
     Destination destination = TRY(Destination::open(draft.fs(), lowers));
@@ -57,20 +73,30 @@ class CopyOp final : public LayerOp {
   }
 
  private:
-  Result<solver::Key> define(const Cancel& cancel) {
-    TRY(read_patterns());
-    Definition definition("copy");
-    definition.add("target", spec_.target).add("chown", spec_.chown).add("chmod", spec_.chmod);
+  Status define(Definition& definition, const Cancel& cancel) {
+    if (!content_) TRY(prepare_sources(cancel));
+    definition.part(What::kDestination).add("target", spec_.target);
+    definition.part(What::kOwner).add("chown", spec_.chown);
+    definition.part(What::kMode).add("chmod", spec_.chmod);
+    if (!spec_.excludes.empty()) definition.part(What::kFlag, "exclude").add("exclude", spec_.excludes);
+    if (spec_.parents) definition.part(What::kFlag, "parents").add("parents", "true");
+    if (spec_.unpack) definition.part(What::kFlag, "unpack").add("unpack", "true");
+    for (const auto& file : spec_.inline_files)
+      definition.part(What::kCommand).add("inline", file.name).add("content", file.content);
+    if (!spec_.context) {
+      definition.part(What::kSources).add("sources", spec_.sources);
+      return {};
+    }
+    definition.remark(What::kSources, spec_.sources);
+    definition.files(*content_).add("content", content_->text());
+    return {};
+  }
+
+  Status prepare_sources(const Cancel& cancel) {
+    if (patterns_.empty()) TRY(read_patterns());
     if (!spec_.chmod.empty()) (void)TRY(ModeChange::parse(spec_.chmod));
-    if (!spec_.excludes.empty()) definition.add("exclude", spec_.excludes);
-    if (spec_.parents) definition.add("parents", "true");
-    if (spec_.unpack) definition.add("unpack", "true");
-    for (const auto& file : spec_.inline_files) definition.add("inline", file.name).add("content", file.content);
-    if (spec_.context)
-      definition.add("content", TRY(content_of(spec_.context->tree, spec_.context->sums.get(), cancel)).text());
-    else
-      definition.add("sources", spec_.sources);
-    return definition.finish();
+    if (spec_.context) content_ = TRY(content_of(spec_.context->tree, spec_.context->sums.get(), nullptr, cancel));
+    return {};
   }
 
   /// A source as written: where to look, and what to take there.
@@ -130,8 +156,8 @@ class CopyOp final : public LayerOp {
     return true;
   }
 
-  Result<solver::Key> content_of(const Tree& tree, FileSums* sums, const Cancel& cancel) const {
-    return sum_paths(tree, TRY(sources_in(tree)), {.owner = sums == nullptr, .sums = sums}, cancel);
+  Result<solver::Key> content_of(const Tree& tree, FileSums* sums, ListingWriter* files, const Cancel& cancel) const {
+    return sum_paths(tree, TRY(sources_in(tree)), {.owner = sums == nullptr, .sums = sums, .files = files}, cancel);
   }
 
   Status copy_from(const Tree& tree, Destination& destination, const CopyOptions& options, const Cancel& cancel) const {
@@ -175,7 +201,9 @@ class CopyOp final : public LayerOp {
   }
 
   CopySpec spec_;
-  std::vector<Pattern> patterns_;  ///< of definition(): the rest comes after it
+  std::vector<Pattern> patterns_;                ///< of definition(): the rest comes after it
+  std::optional<oci::Digest> content_;           ///< of what is taken of the context; likewise
+  std::map<oci::Digest, std::string> listings_;  ///< of what is taken of stages
 };
 
 class WorkdirOp final : public LayerOp {
@@ -183,11 +211,14 @@ class WorkdirOp final : public LayerOp {
   WorkdirOp(const OpContext& op_context, Place place, std::string path, std::string user)
       : LayerOp(op_context, std::move(place)), path_(std::move(path)), user_(std::move(user)) {}
 
-  Result<solver::Key> definition(const Cancel&) override {
-    return Definition("workdir").add("path", path_).add("user", user_).finish();
-  }
+  std::string_view kind() const override { return "workdir"; }
 
  protected:
+  Status describe(Definition& definition, const Cancel&) override {
+    definition.part(What::kDestination).add("path", path_);
+    definition.part(What::kUser).add("user", user_);
+    return {};
+  }
   Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
               const std::vector<solver::OutputPtr>&, const Cancel&) override {
     Destination destination = TRY(Destination::open(draft.fs(), lowers));

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <map>
 
 #include "base/text.hpp"
 #include "build/foreign_steps.hpp"
 #include "build/layer_op.hpp"
+#include "build/listing.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/step_output.hpp"
 #include "dockerfile/duration.hpp"
@@ -25,31 +27,24 @@ class ExecOp final : public LayerOp {
   ExecOp(const OpContext& op_context, Place place, ExecSpec spec)
       : LayerOp(op_context, std::move(place)), spec_(std::move(spec)) {}
 
-  Result<solver::Key> definition(const Cancel&) override {
-    Definition definition("exec");
-    definition.add("argv", spec_.argv)
-        .add("env", spec_.environment)
-        .add("cwd", spec_.working_directory)
-        .add("user", spec_.user)
-        .add("platform", spec_.platform.full_text());
-    definition.add("network", std::to_string(static_cast<int>(spec_.network)));
-    for (const auto& [name, address] : spec_.extra_hosts) definition.add("host", name).add("address", address);
-    for (const auto& limit : spec_.ulimits)
-      definition.add("ulimit", fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
-    definition.add("shm", std::to_string(spec_.shm_bytes));
-    for (const auto& file : spec_.files) definition.add("file", file.target).add("content", file.content);
-    for (const auto& mount : spec_.mounts) describe(mount, definition);
-    // What is absent adds nothing, so that keys of old records hold.
-    if (spec_.security == sandbox::Security::kInsecure) definition.add("security", "insecure");
-    if (!spec_.devices.empty()) definition.add("devices", spec_.devices);
-    return definition.finish();
+  std::string_view kind() const override { return "exec"; }
+  std::string via(std::size_t input) const override {
+    for (const auto& mount : spec_.mounts)
+      if (mount.input == input) return title(mount);
+    return {};
+  }
+  std::string listing(const oci::Digest& content, const Cancel&) override {
+    const auto found = listings_.find(content);
+    return found == listings_.end() ? std::string() : found->second;
   }
 
   Result<solver::Key> content(std::size_t input, const solver::Output& output, const Cancel& cancel) override {
     for (const auto& mount : spec_.mounts) {
       if (mount.input != input) continue;
-      auto digest = content_of(mount, context().shop, output, place().id, cancel);
+      ListingWriter files;
+      auto digest = content_of(mount, context().shop, output, place().id, files, cancel);
       if (!digest) return std::unexpected(place().locate(std::move(digest).error()));
+      listings_.insert_or_assign(*digest, files.take());
       return digest;
     }
     return fail(Code::kInternal, "a step was asked for an input that it does not have");
@@ -68,6 +63,33 @@ class ExecOp final : public LayerOp {
   }
 
  protected:
+  Status describe(Definition& definition, const Cancel&) override {
+    describe_command(definition);
+    definition.no_part().add("env", std::to_string(spec_.environment.size()));
+    for (const auto& entry : spec_.environment) {
+      const std::string name = entry.substr(0, entry.find('='));
+      definition.part(spec_.arguments.contains(name) ? What::kArgument : What::kVariable, name).add("env", entry);
+    }
+    definition.part(What::kWorkdir).add("cwd", spec_.working_directory);
+    definition.part(What::kUser).add("user", spec_.user);
+    definition.part(What::kFlag, "platform").add("platform", spec_.platform.full_text());
+    definition.part(What::kNetwork).add("network", std::to_string(static_cast<int>(spec_.network)));
+    for (const auto& [name, address] : spec_.extra_hosts)
+      definition.part(What::kHost, name).add("host", name).add("address", address);
+    for (const auto& limit : spec_.ulimits)
+      definition.part(What::kUlimit, limit.name)
+          .add("ulimit", fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
+    definition.part(What::kShm).add("shm", std::to_string(spec_.shm_bytes));
+    for (const auto& file : spec_.files)
+      definition.part(What::kCommand).add("file", file.target).add("content", file.content);
+    for (const auto& mount : spec_.mounts) build::describe(mount, definition);
+    // What is absent adds nothing, so that keys of old records hold.
+    if (spec_.security == sandbox::Security::kInsecure)
+      definition.part(What::kFlag, "security").add("security", "insecure");
+    if (!spec_.devices.empty()) definition.part(What::kFlag, "device").add("devices", spec_.devices);
+    return {};
+  }
+
   Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
               const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) override {
     sandbox::Sandbox* box = TRY(context().sandbox());
@@ -144,6 +166,15 @@ class ExecOp final : public LayerOp {
         printable(spec_.argv[0], 200), *architecture, oci::Platform::host().text(), spec_.platform.text()));
   }
 
+  void describe_command(Definition& definition) const {
+    definition.add("argv", std::to_string(spec_.argv.size()));
+    definition.part(What::kShell);
+    for (std::size_t i = 0; i < spec_.argv.size(); ++i) {
+      if (i == spec_.shell_words) definition.part(What::kCommand);
+      definition.add("argv", spec_.argv[i]);
+    }
+  }
+
   /// A step without the network it asked for is a warning, once: the command itself only says that a host is unknown.
   void tell_network(const sandbox::Sandbox& box) const {
     if (spec_.network != sandbox::NetworkMode::kDefault) return;
@@ -166,6 +197,7 @@ class ExecOp final : public LayerOp {
   }
 
   ExecSpec spec_;
+  std::map<oci::Digest, std::string> listings_;  ///< of contents that mounts show
 };
 
 }  // namespace

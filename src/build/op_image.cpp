@@ -1,3 +1,4 @@
+#include "build/definition.hpp"
 #include "build/ops.hpp"
 
 namespace slipway::build {
@@ -9,16 +10,19 @@ std::string epoch_text(const OpContext& context) {
   return fmt::format(" epoch {}{}", *context.epoch, context.clamp ? "" : " of history only");
 }
 
-class ImageOp final : public solver::Op {
+/// These keys are older than their parts: what was recorded under them holds.
+void describe_epoch(const OpContext& context, Definition& definition) {
+  if (context.epoch) definition.part(What::kEpoch).add("epoch", epoch_text(context));
+}
+
+class ImageOp final : public DescribedOp {
  public:
   ImageOp(const OpContext& context, Place place, std::shared_ptr<const image::Resolved> image)
       : context_(context), place_(std::move(place)), image_(std::move(image)) {}
 
+  std::string_view kind() const override { return "image"; }
   Result<solver::Key> definition(const Cancel&) override {
-    const auto& diffs = image_->config.view().diff_ids;
-    std::string text = "image layers" + epoch_text(context_);
-    for (const auto& diff : diffs) text += " " + diff.digest.text();
-    return oci::Digest::of(text);
+    return oci::Digest::of("image layers" + epoch_text(context_) + layers_text());
   }
   Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
     return fail(Code::kNotFound, "sources are not recorded");
@@ -31,15 +35,29 @@ class ImageOp final : public solver::Op {
   Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
   bool recorded() const override { return false; }
 
+ protected:
+  Status describe(Definition& definition, const Cancel&) override {
+    definition.part(What::kBase, image_->reference.canonical()).add("layers", layers_text());
+    describe_epoch(context_, definition);
+    return {};
+  }
+
  private:
+  std::string layers_text() const {
+    std::string text;
+    for (const auto& diff : image_->config.view().diff_ids) text += " " + diff.digest.text();
+    return text;
+  }
+
   const OpContext& context_;
   Place place_;
   std::shared_ptr<const image::Resolved> image_;
 };
 
-class ScratchOp final : public solver::Op {
+class ScratchOp final : public DescribedOp {
  public:
   explicit ScratchOp(const OpContext& context) : context_(context) {}
+  std::string_view kind() const override { return "scratch"; }
   Result<solver::Key> definition(const Cancel&) override { return oci::Digest::of("scratch" + epoch_text(context_)); }
   Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
     return fail(Code::kNotFound, "sources are not recorded");
@@ -49,6 +67,13 @@ class ScratchOp final : public solver::Op {
   }
   Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
   bool recorded() const override { return false; }
+
+ protected:
+  Status describe(Definition& definition, const Cancel&) override {
+    definition.part(What::kBase, "scratch");
+    describe_epoch(context_, definition);
+    return {};
+  }
 
  private:
   const OpContext& context_;

@@ -1,3 +1,4 @@
+#include "build/definition.hpp"
 #include "build/ops.hpp"
 
 namespace slipway::build {
@@ -5,10 +6,11 @@ namespace {
 
 /// COPY --link: input 1's one layer upon input 0's. Costs nothing, so nothing is recorded of it: when only the base
 /// changed, the link's own record still hits and this op puts it upon the other base.
-class MergeOp final : public solver::Op {
+class MergeOp final : public DescribedOp {
  public:
   MergeOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}
 
+  std::string_view kind() const override { return "merge"; }
   Result<solver::Key> definition(const Cancel&) override { return oci::Digest::of("merge"); }
   Result<solver::OutputPtr> load(std::string_view, const std::vector<solver::Key>&, const Cancel&) override {
     return fail(Code::kNotFound, "merges are not recorded");
@@ -34,6 +36,9 @@ class MergeOp final : public solver::Op {
     return std::string();
   }
   bool recorded() const override { return false; }
+
+ protected:
+  Status describe(Definition&, const Cancel&) override { return {}; }
 
  private:
   const OpContext& context_;

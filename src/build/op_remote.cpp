@@ -6,20 +6,12 @@
 namespace slipway::build {
 namespace {
 
-class RemoteOp final : public solver::Op {
+class RemoteOp final : public DescribedOp {
  public:
   RemoteOp(const OpContext& context, Place place, RemoteSpec spec)
       : context_(context), place_(std::move(place)), spec_(std::move(spec)) {}
 
-  Result<solver::Key> definition(const Cancel& cancel) override {
-    Definition definition("remote");
-    for (const auto& [directory, source] : spec_.sources) {
-      auto key = source->key(cancel);
-      if (!key) return std::unexpected(place_.locate(std::move(key).error()));
-      definition.add("directory", directory).add("content", key->text());
-    }
-    return definition.finish();
-  }
+  std::string_view kind() const override { return "remote"; }
 
   Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) override {
     auto stack = Stack::decode(value);
@@ -45,6 +37,20 @@ class RemoteOp final : public solver::Op {
 
   bool recorded() const override { return spec_.recorded; }
 
+ protected:
+  Status describe(Definition& definition, const Cancel& cancel) override {
+    for (std::size_t i = 0; i < spec_.sources.size(); ++i) {
+      const auto& [directory, source] = spec_.sources[i];
+      if (i == keys_.size()) {  // a source is asked once
+        auto key = source->key(cancel);
+        if (!key) return std::unexpected(place_.locate(std::move(key).error()));
+        keys_.push_back(*key);
+      }
+      definition.part(What::kRemote, directory).add("directory", directory).add("content", keys_[i].text());
+    }
+    return {};
+  }
+
  private:
   Result<solver::OutputPtr> bring(const Stack& base, const Cancel& cancel) {
     store::SnapshotDraft draft = TRY(context_.shop.store.draft_snapshot(context_.shop.lease));
@@ -63,6 +69,7 @@ class RemoteOp final : public solver::Op {
   const OpContext& context_;
   Place place_;
   RemoteSpec spec_;
+  std::vector<oci::Digest> keys_;  ///< of the sources, as far as they were asked
 };
 
 }  // namespace

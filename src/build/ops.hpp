@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -79,7 +80,9 @@ struct CopySpec {
 
 struct ExecSpec {
   std::vector<std::string> argv;
+  std::size_t shell_words = 0;  ///< how many of them are SHELL's
   std::vector<std::string> environment;
+  std::set<std::string> arguments;                                      ///< names in `environment` that come from ARG
   std::vector<std::pair<std::string, std::string>> hidden_environment;  ///< proxies, CA: not in the key
   std::string working_directory;
   std::string user;

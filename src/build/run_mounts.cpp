@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "build/layer_op.hpp"
+#include "build/listing.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/tree.hpp"
 #include "build/tree_sum.hpp"
@@ -38,7 +39,14 @@ void apply_secret(const RunMount& mount, sandbox::Spec& spec) {
 
 }  // namespace
 
+std::string title(const RunMount& mount) {
+  constexpr std::string_view kTypes[] = {"bind", "cache", "tmpfs", "secret", "ssh"};
+  return fmt::format("{} ({})", mount.shown.empty() ? mount.target : mount.shown,
+                     kTypes[static_cast<std::size_t>(mount.type)]);
+}
+
 void describe(const RunMount& mount, Definition& definition) {
+  definition.part(What::kMount, title(mount));
   definition.add("mount", number(static_cast<unsigned>(mount.type))).add("target", mount.target);
   definition.add("read only", mount.read_only ? "1" : "0").add("size", number(static_cast<std::uint64_t>(mount.size)));
   definition.add("source", mount.source)
@@ -47,7 +55,8 @@ void describe(const RunMount& mount, Definition& definition) {
       .add("file", mount.file ? "1" : "0");
   if (mount.cache) {
     // What a cache holds is not in the key; which one it is may well be seen by the command.
-    definition.add("cache", mount.cache->key.text()).add("source", mount.cache->source);
+    definition.part(What::kCacheId, title(mount)).add("cache", mount.cache->key.text());
+    definition.part(What::kMount, title(mount)).add("source", mount.cache->source);
     definition.add("mode", number(mount.cache->mode))
         .add("uid", number(mount.cache->uid))
         .add("gid", number(mount.cache->gid));
@@ -56,7 +65,7 @@ void describe(const RunMount& mount, Definition& definition) {
 }
 
 Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, const solver::Output& output,
-                               progress::VertexId vertex, const Cancel& cancel) {
+                               progress::VertexId vertex, ListingWriter& files, const Cancel& cancel) {
   const auto layers = TRY(static_cast<const Stack&>(output).lowers(shop, vertex, cancel));
   const auto missing = [&] {
     return fail(Code::kNotFound, "failed to calculate checksum of the source: \"/{}\": not found",
@@ -65,7 +74,7 @@ Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, cons
   if (layers.empty()) return mount.source.empty() ? Result<solver::Key>(solver::Key::of("")) : missing();
   const Tree tree(TRY(layer::MergedDir::open_paths(layers)), std::nullopt);
   if (!TRY(tree.resolve(mount.source, FollowLast::kYes)).found && !mount.source.empty()) return missing();
-  return sum_paths(tree, {mount.source}, {.owner = true, .sums = nullptr}, cancel);
+  return sum_paths(tree, {mount.source}, {.owner = true, .sums = nullptr, .files = &files}, cancel);
 }
 
 SshLoans::SshLoans() = default;

@@ -17,6 +17,7 @@
 namespace slipway::build {
 
 class Definition;
+class ListingWriter;
 class SshAgents;
 
 /// One mount of a step, its target and source cleaned.
@@ -34,15 +35,19 @@ struct RunMount {
   bool file = true;                  ///< secret: `target` gets the value
   std::optional<std::string> value;  ///< secret: never in a key, record or log; nothing when it was not given
   std::uint32_t mode = 0, uid = 0, gid = 0;
+  std::string shown = {};  ///< what it is called: the target, or the flag as written where that has variables
   friend bool operator==(const RunMount&, const RunMount&) = default;
 };
+
+/// "/src (bind)". Holds no value of a variable.
+[[nodiscard]] std::string title(const RunMount& mount);
 
 /// Adds what of `mount` decides the result of the step. Of a secret that is where it appears, never what it is.
 void describe(const RunMount& mount, Definition& definition);
 
-/// The digest of what a bind mount shows of `output`. kNotFound when the source is missing.
+/// The digest of what a bind mount shows of `output`, and its files. kNotFound when the source is missing.
 [[nodiscard]] Result<solver::Key> content_of(const RunMount& mount, const Workshop& shop, const solver::Output& output,
-                                             progress::VertexId vertex, const Cancel& cancel);
+                                             progress::VertexId vertex, ListingWriter& files, const Cancel& cancel);
 
 /// Puts the mounts into `spec`, trees from `inputs`. Caches are in use until `caches` is asked to keep them or dies.
 [[nodiscard]] Status apply(const std::vector<RunMount>& mounts, const Workshop& shop,

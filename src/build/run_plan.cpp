@@ -1,5 +1,7 @@
 #include "build/run_plan.hpp"
 
+#include <set>
+
 #include "base/text.hpp"
 #include "build/cdi.hpp"
 #include "dockerfile/mount.hpp"
@@ -50,18 +52,28 @@ class RunPlanner {
       planned_.spec.files.push_back({.content = script.file->content, .target = script.text, .mode = 0755});
     } else {
       planned_.spec.argv = run_.command.shell_form ? through_shell : run_.command.args;
+      planned_.spec.shell_words = run_.command.shell_form ? through_shell.size() - 1 : 0;
     }
     planned_.history_argv = script.file ? through_shell : planned_.spec.argv;
   }
 
   void set_environment() {
     planned_.spec.environment = state_.environment.texts();
+    planned_.spec.arguments = argument_names();
     if (ssh_mounts_ > 0 && !state_.environment.find("SSH_AUTH_SOCK"))
       planned_.spec.environment.push_back("SSH_AUTH_SOCK=" + ssh_socket_);
     // A proxy that was given as a build argument needs no ARG; it goes before the builder's own.
     for (const auto& [name, value] : tools_.request.build_args)
       if (is_proxy_arg(name)) planned_.spec.hidden_environment.emplace_back(name, value);
     for (const auto& [name, value] : tools_.request.proxies) planned_.spec.hidden_environment.emplace_back(name, value);
+  }
+
+  /// Variables whose values come from ARG: what ENV said of the same name, if anything, is something else.
+  std::set<std::string> argument_names() const {
+    std::set<std::string> names;
+    for (const auto& item : state_.args)
+      if (state_.image_environment.find(item.name) != state_.environment.find(item.name)) names.insert(item.name);
+    return names;
   }
 
   Result<sandbox::NetworkMode> network() const {
@@ -113,16 +125,15 @@ class RunPlanner {
   Status add_mounts() {
     for (const auto& text : run_.mounts) {
       const df::Mount mount = TRY(df::parse_mount(text, tools_.file.directives.escape, lookup()));
-      if (mount.type == df::Mount::Type::kSsh) {
-        TRY(add_ssh(mount));
-        continue;
-      }
-      if (mount.type == df::Mount::Type::kSecret) {
-        TRY(add_secret(mount));
+      const std::string shown = text.contains('$') ? text : "";  // its target may hold the value of a variable
+      if (mount.type == df::Mount::Type::kSsh || mount.type == df::Mount::Type::kSecret) {
+        TRY(mount.type == df::Mount::Type::kSsh ? add_ssh(mount) : add_secret(mount));
+        planned_.spec.mounts.back().shown = shown;
         continue;
       }
       RunMount planned{.type = mount.type, .target = absolute_target(mount.target)};
       if (planned.target == "/") return fail(Code::kInvalidArgument, "invalid mount target \"/\"");
+      planned.shown = shown;
       planned.size = mount.size;
       planned.read_only = mount.read_only;
       if (mount.type == df::Mount::Type::kCache) TRY(add_cache(mount, planned));

@@ -29,6 +29,7 @@ class Summer {
       : tree_(tree), options_(options), cancel_(cancel) {}
 
   Status add(const CopySource& source) {
+    source_ = source.path;
     const Tree::Resolved at = TRY(tree_.resolve(source.path, FollowLast::kYes));
     if (!at.found) return {};
     const bool directory = S_ISDIR(at.found->info.st_mode);
@@ -52,8 +53,6 @@ class Summer {
         continue;
       }
       TRY(entry(*step.parent, step.name, step.found, step.path));
-      if (step.kind == SourceWalk::Kind::kDirectory && options_.sums == nullptr)
-        TRY(directory_attributes(*step.parent, step.name, step.found));
     }
     hash_.field("up");
     return {};
@@ -64,19 +63,37 @@ class Summer {
     TRY(cancel_.check());
     const struct stat& info = found.info;
     if (S_ISSOCK(info.st_mode)) return {};
+    told_.clear();
     hash_.field(relative);
     hash_.number(info.st_mode);
     if (options_.owner) {
       hash_.number(info.st_uid);
       hash_.number(info.st_gid);
     }
-    if (S_ISLNK(info.st_mode)) hash_.field(TRY(dir.read_link(name, found)));
-    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) hash_.number(info.st_rdev);
+    if (S_ISLNK(info.st_mode)) tell(TRY(dir.read_link(name, found)));
+    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
+      hash_.number(info.st_rdev);
+      if (options_.files != nullptr) told_ += std::to_string(info.st_rdev);
+    }
     if (S_ISREG(info.st_mode)) {
-      hash_.field(TRY(file(dir, name, found)).raw());
+      tell(TRY(file(dir, name, found)).raw());
       link_group(info, relative);
     }
+    if (S_ISDIR(info.st_mode) && options_.sums == nullptr) TRY(directory_attributes(dir, name, found));
+    if (options_.files != nullptr) list(info, relative);
     return {};
+  }
+
+  /// A field that goes into the sum of its entry as well.
+  void tell(std::string_view bytes) {
+    hash_.field(bytes);
+    if (options_.files != nullptr) told_.append(bytes).push_back('\0');
+  }
+
+  void list(const struct stat& info, const std::string& relative) {
+    const std::string top = source_ == "." ? "" : source_;
+    const std::string path = relative.empty() ? top : top.empty() ? relative : join_path(top, relative);
+    options_.files->add(path, info.st_mode, options_.owner ? info.st_uid : 0, options_.owner ? info.st_gid : 0, told_);
   }
 
   Result<oci::Digest> file(const layer::MergedDir& dir, const std::string& name, const Tree::Found& found) {
@@ -96,8 +113,8 @@ class Summer {
   Status attributes(int fd, const std::string& name) {
     for (const auto& key : TRY(sys::list_xattrs(fd, name))) {
       if (!keeps_xattr(key, true)) continue;
-      hash_.field(key);
-      hash_.field(TRY(sys::get_xattr(fd, key, name)).value_or(""));
+      tell(key);
+      tell(TRY(sys::get_xattr(fd, key, name)).value_or(""));
     }
     return {};
   }
@@ -111,13 +128,15 @@ class Summer {
   void link_group(const struct stat& info, const std::string& relative) {
     if (info.st_nlink < 2) return;
     const auto [first, fresh] = links_.try_emplace({info.st_dev, info.st_ino}, relative);
-    if (!fresh) hash_.field("link to " + first->second);
+    if (!fresh) tell("link to " + first->second);
   }
 
   const Tree& tree_;
   const SumOptions& options_;
   const Cancel& cancel_;
   FieldHash hash_;
+  std::string source_;  ///< the path of the source at hand
+  std::string told_;    ///< what the sum of the entry at hand is made of; only for a listing
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
 };
 

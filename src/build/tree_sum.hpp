@@ -8,14 +8,16 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "build/file_sums.hpp"
+#include "build/listing.hpp"
 #include "build/source_walk.hpp"
 #include "build/tree.hpp"
 
 namespace slipway::build {
 
 struct SumOptions {
-  bool owner = true;         ///< uid and gid count (stages); a context's are flattened to 0:0
-  FileSums* sums = nullptr;  ///< remembered sums of a context; null: every file is read
+  bool owner = true;               ///< uid and gid count (stages); a context's are flattened to 0:0
+  FileSums* sums = nullptr;        ///< remembered sums of a context; null: every file is read
+  ListingWriter* files = nullptr;  ///< gets every entry, when there is one
 };
 
 /// Attributes that a copy keeps: security.capability always; the others only from stages (`from_stage`).

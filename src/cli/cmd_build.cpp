@@ -172,8 +172,9 @@ const Command& build_command() {
       .notes =
           "Progress goes to standard error. With --progress rawjson it is one JSON object per line: \"time\", "
           "\"type\"\n"
-          "(started, cached, finished, log, transfer, warning) and what belongs to it; readers skip what they do not\n"
-          "know. --quiet and --iidfile give the digest that the names point at.\n"
+          "(started, reason, cached, finished, log, transfer, warning) and what belongs to it; readers skip what they\n"
+          "do not know. \"reason\" says hit or miss, and why ('slipway why' shows it afterwards).\n"
+          "--quiet and --iidfile give the digest that the names point at.\n"
           "\n"
           "Keys of --output: dest (local, tar, oci, docker), tar=false (oci: a directory), name, push, "
           "push-by-digest,\n"

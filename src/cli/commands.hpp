@@ -27,6 +27,7 @@ namespace slipway::cli {
 [[nodiscard]] const Command& save_command();
 [[nodiscard]] const Command& tag_command();
 [[nodiscard]] const Command& version_command();
+[[nodiscard]] const Command& why_command();
 
 [[nodiscard]] const std::vector<const Command*>& all_commands();
 

@@ -61,6 +61,13 @@ struct ToObject {
   void operator()(const progress::Warning& event) const {
     out.insert(out.end(), {{"type", "warning"}, {"text", event.text}});
   }
+  void operator()(const progress::Reason& event) const {
+    out.insert(out.end(), {{"type", "reason"}, {"vertex", vertex(event.id)}, {"result", event.hit ? "hit" : "miss"}});
+    if (event.hit) return;
+    out.insert(out.end(), {{"kind", event.kind}, {"name", event.name}, {"text", event.text}});
+    if (!event.mount.empty()) out.emplace_back("mount", event.mount);
+    if (!event.follows.empty()) out.emplace_back("follows", event.follows);
+  }
 };
 
 }  // namespace

@@ -6,6 +6,10 @@
 //   {"time":…,"type":"log","vertex":1,"stream":1,"text":"…"}        "base64" in place of "text" where it is not UTF-8
 //   {"time":…,"type":"transfer","vertex":1,"object":"sha256:…","done":10,"total":20}     without "total": not known
 //   {"time":…,"type":"warning","text":"…"}
+//   {"time":…,"type":"reason","vertex":1,"result":"hit"}            told before "cached" or before the step runs
+//   {"time":…,"type":"reason","vertex":1,"result":"miss","kind":"file","name":"src/app.js","text":"src/app.js changed"}
+//                                                          with "mount" and "follows" where they say something:
+//                                                          docs/why.md
 //
 // Readers skip types and members that they do not know: both may be added.
 #pragma once

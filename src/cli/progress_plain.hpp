@@ -49,6 +49,7 @@ class PlainProgress final : public ProgressReader {
   void handle(const progress::Log& event);
   void handle(const progress::Transfer& event);
   void handle(const progress::Warning& event);
+  void handle(const progress::Reason&) {}  // `slipway why` shows them
   Step* running(progress::VertexId id);
   void queue(Step& step, std::string line);
   void note_transfer(Step& step, Moved& moved, bool done);

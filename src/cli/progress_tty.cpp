@@ -42,6 +42,7 @@ void TtyScreen::on(const progress::Event& event, std::int64_t now) {
     warnings_.push_back(printable_text(warning->text));
     return;
   }
+  if (std::holds_alternative<progress::Reason>(event)) return;  // `slipway why` shows them
   const auto id = std::visit(
       [](const auto& each) -> progress::VertexId {
         if constexpr (requires { each.id; }) return each.id;

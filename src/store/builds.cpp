@@ -53,7 +53,10 @@ Status prune(Connection& db, std::string_view scope) {
                  {scope, kNotedBuilds}));
   if (old > 0) TRY(drop_unneeded(db, scope));
   while (true) {
-    const auto bytes = TRY(db.number("SELECT sum(length(value)) FROM build_inputs WHERE scope = ?", {scope}));
+    const auto bytes =
+        TRY(db.number("SELECT (SELECT ifnull(sum(length(value)), 0) FROM build_inputs WHERE scope = ?1)"
+                      " + (SELECT ifnull(sum(length(document)), 0) FROM builds WHERE scope = ?1)",
+                      {scope}));
     const auto builds = TRY(db.number("SELECT count(*) FROM builds WHERE scope = ?", {scope}));
     if (bytes.value_or(0) <= kNotedBytes || builds.value_or(0) <= 1) return {};
     TRY(db.run("DELETE FROM builds WHERE id = (SELECT id FROM builds WHERE scope = ? ORDER BY position LIMIT 1)",

@@ -115,9 +115,9 @@ struct BuildInput {
   std::vector<oci::Digest> needs;  ///< keys of other inputs
 };
 
-/// The last builds of a scope are kept, as far as their inputs fit; the newest always.
+/// The last builds of a scope are kept, as far as they and their inputs fit; the newest always.
 inline constexpr std::int64_t kNotedBuilds = 64;
-inline constexpr std::int64_t kNotedBytes = 32 << 20;  ///< of inputs, a scope
+inline constexpr std::int64_t kNotedBytes = 32 << 20;  ///< a scope
 
 class Lease;
 class BlobWriter;
