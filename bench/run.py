@@ -70,6 +70,7 @@ class Scenario:
     """One row of the table. `prepare` changes the context before a round; `bar` is the limit of Slipway's ratio."""
 
     base = "bench-busybox"
+    floor = None  # the command of the one step that has to run again
     no_cache = False
     bar = None
     bar_seconds = None  # a limit of Slipway's own time
@@ -114,6 +115,7 @@ class NothingChanged(Node):
 
 class OneSource(Node):
     name, title, bar = "one-source", "Node-sized application, one source changed", 0.3
+    floor = "node tools/bundle.js"
 
     def prepare(self, stamp):
         (self.context / "src/part-07/file-0350.js").write_text(f"exports.changed = '{stamp}';\n")
@@ -351,6 +353,8 @@ def parse():
     parser.add_argument("--slipway", help="the binary; without it only the peers are measured")
     parser.add_argument("--peer", action="append", choices=list(builders.PEERS), help="default: all that can run here")
     parser.add_argument("--no-peers", action="store_true", help="Slipway alone")
+    parser.add_argument("--floor", action="store_true",
+                        help="also the step's own program without any builder, where a scenario has one step to run")
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "slipway-bench"))
@@ -389,6 +393,8 @@ def main():
             log(f"skipped {name}: {reason}")
         else:
             group.append(peer)
+    if args.floor:
+        group.append(builders.Floor(work, next((s.floor for s in chosen if s.floor), None)))
     if not group:
         sys.exit("nothing to measure")
     target = pathlib.Path(args.record) if args.record else work / "record.json"
@@ -402,6 +408,8 @@ def main():
             for scenario in chosen:
                 scenario.write()
                 compared = [b for b in group if b.name == "slipway"] if scenario.alone else group
+                if scenario.floor is None:
+                    compared = [b for b in compared if b.name != "floor"]
                 if not compared:
                     continue
                 if scenario.base:
@@ -415,7 +423,7 @@ def main():
                        "samples": samples,
                        "median": {n: statistics.median(t) for n, t in samples.items()},
                        "peak_mib": {n: round(k / 1024) for n, k in peaks.items() if k}}
-                others = {n: m for n, m in row["median"].items() if n != "slipway"}
+                others = {n: m for n, m in row["median"].items() if n not in ("slipway", "floor")}
                 if others and "slipway" in row["median"]:
                     row["best_peer"] = min(others, key=others.get)
                     row["ratio"] = row["median"]["slipway"] / others[row["best_peer"]]
