@@ -127,7 +127,7 @@ Status Exporter::push(const Output& output) {
   for (const auto& name : names_of(output, request_)) {
     const std::string target = output.by_digest ? repository(name) : name.canonical();
     (void)TRY(context(shop_.images.push(image.manifest.digest, image.manifest.media_type, name, shop_.sink, cancel_,
-                                        {.by_digest = output.by_digest, .trust = trust}),
+                                        {.by_digest = output.by_digest, .trust = trust, .vertex = vertex_}),
                       "while pushing {}", output.by_digest ? target : name.familiar()));
     say("pushed " + target + "@" + image.manifest.digest.text());
     call(target);

@@ -42,6 +42,8 @@ struct Resolved {
 struct PushOptions {
   bool by_digest = false;  ///< without a name: the reference tells the repository only
   registry::Trust trust = registry::Trust::kVerified;
+  /// What transfers are told of, begun and ended by the caller; nothing: the push is a vertex of its own.
+  std::optional<progress::VertexId> vertex = {};
 };
 
 struct Images {

@@ -141,10 +141,11 @@ class Push {
 Result<oci::Descriptor> Images::push(const oci::Digest& target, const std::string& media_type,
                                      const oci::Reference& reference, progress::Sink& sink, const Cancel& cancel,
                                      const PushOptions& options) const {
-  constexpr progress::VertexId kVertex = 1;
-  sink.on(progress::Started{kVertex, "push " + reference.familiar()});
-  auto pushed = Push(*this, reference, sink, kVertex, cancel, options).run(target, media_type);
-  sink.on(progress::Finished{kVertex, pushed ? "" : pushed.error().message()});
+  if (options.vertex) return Push(*this, reference, sink, *options.vertex, cancel, options).run(target, media_type);
+  constexpr progress::VertexId kOwn = 1;
+  sink.on(progress::Started{kOwn, "push " + reference.familiar()});
+  auto pushed = Push(*this, reference, sink, kOwn, cancel, options).run(target, media_type);
+  sink.on(progress::Finished{kOwn, pushed ? "" : pushed.error().message()});
   return pushed;
 }
 
