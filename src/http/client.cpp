@@ -380,7 +380,8 @@ Failure Transfer::failure(Trouble trouble, std::string_view detail) const {
       what = fmt::format("cannot find the host {}", printable(request_.url.host()));
       break;
     case Trouble::kConnect:
-      what = fmt::format("cannot connect to {}: {}", printable(request_.url.authority()), connect_detail().value_or(why));
+      what =
+          fmt::format("cannot connect to {}: {}", printable(request_.url.authority()), connect_detail().value_or(why));
       break;
     case Trouble::kNotTls:
     case Trouble::kTlsRefused:
