@@ -70,6 +70,14 @@ std::unexpected<Error> became_shorter(const std::string& name) {
   return fail(Code::kAborted, "{} became shorter while it was copied", quoted(name));
 }
 
+/// A file that somebody writes to is tried again so often.
+constexpr int kCopyAttempts = 8;
+
+std::unexpected<Error> changed_while_copied(const std::string& name) {
+  return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was copied", quoted(name)))
+                             .with_hint("something writes to it all the time: leave it out with .dockerignore"));
+}
+
 constexpr std::int64_t kSmallFile = 64 << 10;
 
 /// One read, one write: for a small file everything else costs more than its bytes.
@@ -464,22 +472,25 @@ Status Destination::copy_file(const layer::MergedDir& from, const std::string& f
                               const Dir& into, const std::string& name, const CopyOptions& options,
                               const Cancel& cancel) {
   const std::string path = "/" + join_path(into.path, name);
-  const sys::Fd source = TRY(from.open_child(from_name, found));
-  const struct stat info = TRY(sys::stat_fd(source.get(), from_name));
-  const auto changed = [&] {
-    return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was copied", quoted(from_name)))
-                               .with_hint("build again when nothing writes to the context"));
-  };
-  if (!S_ISREG(info.st_mode) || info.st_ino != found.info.st_ino) return changed();
-  if (options.sums != nullptr && !options.sums->unchanged(info)) return changed();
-  const mode_t mode = mode_for(info, options);
-  const sys::Fd to = TRY(make_file(into, name, mode));
-  TRY(copy_bytes(source.get(), to.get(), info, path, cancel));
-  // Only what the key was made of may land in the layer: look again after the last byte.
-  if (FileIdentity::of(TRY(sys::stat_fd(source.get(), from_name))) != FileIdentity::of(info)) return changed();
-  TRY(dress_file(to.get(), owner_for(info, options), mode, path));
-  TRY(copy_xattrs(source.get(), to.get(), path, options.from_stage));
-  return set_times(to.get(), info, path);
+  for (int attempt = 0;; ++attempt) {
+    const sys::Fd source = TRY(from.open_child(from_name, found));
+    const struct stat info = TRY(sys::stat_fd(source.get(), from_name));
+    if (!S_ISREG(info.st_mode)) return changed_while_copied(from_name);
+    const mode_t mode = mode_for(info, options);
+    const sys::Fd to = TRY(make_file(into, name, mode));
+    Status copied = copy_bytes(source.get(), to.get(), info, path, cancel);
+    if (!copied && copied.error().code() != Code::kAborted) return copied;
+    // Bytes of one moment only: look again after the last one.
+    if (!copied || FileIdentity::of(TRY(sys::stat_fd(source.get(), from_name))) != FileIdentity::of(info)) {
+      if (attempt == kCopyAttempts) return changed_while_copied(from_name);
+      continue;
+    }
+    if (options.sums != nullptr && options.changed != nullptr && !options.sums->unchanged(info))
+      *options.changed = true;
+    TRY(dress_file(to.get(), owner_for(info, options), mode, path));
+    TRY(copy_xattrs(source.get(), to.get(), path, options.from_stage));
+    return set_times(to.get(), info, path);
+  }
 }
 
 }  // namespace slipway::build

@@ -34,7 +34,8 @@ struct CopyOptions {
   std::optional<Owner> owner;      ///< --chown; else the source's in stages, 0:0 from contexts
   std::optional<ModeChange> mode;  ///< --chmod
   bool from_stage = false;
-  FileSums* sums = nullptr;  ///< a context's: a file that is not what its sum was made of any more ends the copy
+  FileSums* sums = nullptr;  ///< a context's
+  bool* changed = nullptr;   ///< set when a file is not what its sum was made of any more: it is taken as it is now
   timespec created{};        ///< mtime of inline files
 };
 

@@ -17,6 +17,9 @@ constexpr std::size_t kRow = 5 * 8 + 32;
 // also covers the coarsest clock that a file system stamps with.
 constexpr std::int64_t kSettledNs = 60'000'000'000;
 
+/// A file that somebody writes to is tried again so often.
+constexpr int kSumAttempts = 8;
+
 std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec; }
 
 /// Of a file that has more holes than bytes; what is on a disk already may be copied until the other one is full.
@@ -87,10 +90,18 @@ std::optional<oci::Digest> FileSums::known(const struct stat& info) const {
 Result<oci::Digest> FileSums::sum(int fd, const struct stat& info, const std::string& name, const Cancel& cancel) {
   if (const auto digest = known(info)) return *digest;
   TRY(check_room(info, name, room_));
-  const Timestamp started = now();
-  const oci::Digest digest = TRY(sum_file(fd, info, name, cancel));
+  Timestamp started = now();
+  struct stat current = info;
+  auto summed = sum_file(fd, current, name, cancel);
+  for (int again = 0; again < kSumAttempts && !summed && summed.error().code() == Code::kAborted; ++again) {
+    if (::lseek(fd, 0, SEEK_SET) < 0) return fail_errno("cannot read {} again", quoted(name));
+    started = now();
+    current = TRY(sys::stat_fd(fd, name));
+    summed = sum_file(fd, current, name, cancel);
+  }
+  const oci::Digest digest = TRY(std::move(summed));
   Entry entry;
-  entry.identity = FileIdentity::of(info);
+  entry.identity = FileIdentity::of(current);
   std::memcpy(entry.raw.data(), digest.raw().data(), entry.raw.size());
   entry.used = true;
   entry.trusted = entry.identity.ctime_ns + kSettledNs < started.seconds * 1'000'000'000 + started.nanoseconds;

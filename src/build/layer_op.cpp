@@ -15,7 +15,9 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
     const auto lowers = TRY(base.lowers(context_.shop, place_.id, cancel));
     store::SnapshotDraft draft = TRY(context_.shop.store.draft_snapshot(context_.shop.lease));
     TRY(fill(draft, lowers, inputs, cancel));
-    auto stack = base.with(std::make_shared<Layer>(std::move(draft), context_.created()));
+    auto layer = std::make_shared<Layer>(std::move(draft), context_.created());
+    if (off_key_) layer->set_off_key();
+    auto stack = base.with(std::move(layer));
     // With clamped times the tree is not what its dependents must see: they wait for the layer.
     if (context_.clamp) TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.clamp}, cancel));
     return stack;

@@ -25,12 +25,15 @@ class LayerOp : public DescribedOp {
   /// Fills `upper` (a draft's fs) over `lowers`.
   [[nodiscard]] virtual Status fill(const store::SnapshotDraft& draft, const std::vector<std::string>& lowers,
                                     const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) = 0;
+  /// Told by fill(): what it made is not what the key says. Nothing is recorded of it, nor of what stands upon it.
+  void set_off_key() { off_key_ = true; }
   [[nodiscard]] const OpContext& context() const { return context_; }
   [[nodiscard]] const Place& place() const { return place_; }
 
  private:
   const OpContext& context_;
   Place place_;
+  bool off_key_ = false;
 };
 
 }  // namespace slipway::build

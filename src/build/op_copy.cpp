@@ -64,8 +64,14 @@ class CopyOp final : public LayerOp {
     options.created = {created.seconds, created.nanoseconds};
     options.from_stage = !spec_.context;
     if (spec_.context) {
+      bool changed = false;
       options.sums = spec_.context->sums.get();
+      options.changed = &changed;
       TRY(copy_from(spec_.context->tree, destination, options, cancel));
+      // Also names that came, went or mean something else now: then this is not what the key was made of.
+      const auto now = content_of(spec_.context->tree, options.sums, nullptr, cancel);
+      TRY(cancel.check());
+      if (changed || !now || *now != *content_) set_off_key();
     } else if (!spec_.sources.empty()) {
       TRY(copy_from(TRY(tree_of(context().shop, *inputs[1], place().id, cancel)), destination, options, cancel));
     }
@@ -181,8 +187,9 @@ class CopyOp final : public LayerOp {
       return std::unexpected(Error(Code::kAborted, fmt::format("{} changed while it was read", quoted(path)))
                                  .with_hint("build again when nothing writes to the context"));
     };
-    if (!S_ISREG(info.st_mode) || info.st_ino != at.found->info.st_ino) return changed();
-    if (options.sums != nullptr && !options.sums->unchanged(info)) return changed();
+    if (!S_ISREG(info.st_mode)) return changed();
+    if (options.sums != nullptr && options.changed != nullptr && !options.sums->unchanged(info))
+      *options.changed = true;
     const auto refuse = [&](Error error) {
       error.add_context(fmt::format("while unpacking {}", quoted(path)));
       if (error.hint().empty() && error.code() != Code::kCancelled)

@@ -5,6 +5,7 @@
 // *finished*.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -60,6 +61,9 @@ class Layer {
   /// Of a layer that shares another's tree: whether the store has the tree under this one's name too.
   [[nodiscard]] bool shared() const { return shared_; }
   void set_shared() const { shared_ = true; }
+  /// Whether it holds something else than its step's key says; a layer that shares another's tree, where that does.
+  [[nodiscard]] bool off_key() const { return off_key_ || (original_ && original_->off_key()); }
+  void set_off_key() { off_key_ = true; }
   void set_directory(std::string directory, bool empty) const;
   /// The facts of a layer that shares another's tree, which has its own by now.
   void place_upon(const std::optional<oci::ChainId>& parent) const;
@@ -80,6 +84,7 @@ class Layer {
   std::shared_ptr<const image::Resolved> base_;
   std::shared_ptr<Layer> original_;
   mutable std::atomic<bool> shared_ = false;
+  bool off_key_ = false;
   Timestamp created_;
 };
 
@@ -98,6 +103,10 @@ class Stack final : public solver::Output {
   /// The text of a record and back: the facts of every layer.
   [[nodiscard]] std::string encode() const;
   static Result<std::shared_ptr<Stack>> decode(std::string_view value);
+
+  [[nodiscard]] bool recordable() const override {
+    return std::ranges::none_of(layers_, [](const auto& layer) { return layer->off_key(); });
+  }
 
  private:
   std::vector<std::shared_ptr<Layer>> layers_;

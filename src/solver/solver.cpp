@@ -476,7 +476,7 @@ class Solve {
         [this, v, output = node.output, key = *node.key, fast = *node.fast_key]() -> Status {
           Op& op = *vertex(v).op;
           std::string value = TRY(op.finish(*output, user_));
-          if (!op.recorded()) return {};
+          if (!op.recorded() || !output->recordable()) return {};
           const Record record{key, std::move(value)};
           TRY(records_.put(key, record));
           if (fast != key) TRY(records_.put(fast, record));

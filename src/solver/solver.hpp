@@ -36,6 +36,9 @@ using Key = oci::Digest;
 class Output {
  public:
   virtual ~Output() = default;
+  /// False when it is not what its key says (a context changed after it was looked at): good for this build, but not
+  /// to be found again. What stands upon it must say the same.
+  [[nodiscard]] virtual bool recordable() const { return true; }
 };
 using OutputPtr = std::shared_ptr<const Output>;
 
