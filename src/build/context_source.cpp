@@ -74,7 +74,7 @@ Result<ContextFolder> get_stream(const layer::Source& source, const std::string&
 
 Result<sys::Fd> open_url(const std::string& url, RemoteSources& remotes, const Cancel& cancel) {
   const progress::VertexId vertex = remotes.next_id();
-  return remotes.shown(vertex, "load " + url, [&]() -> Result<sys::Fd> {
+  return remotes.shown(vertex, "load " + shown_url(url), [&]() -> Result<sys::Fd> {
     const RemoteFile file = TRY(remotes.files().look(url, std::nullopt, vertex, cancel));
     return remotes.files().open(url, file, vertex, cancel);
   });
@@ -145,9 +145,17 @@ Result<std::pair<std::string, std::string>> dockerfile_text(const Request& reque
     const sys::Fd fd = TRY(open_url(request.dockerfile, remotes, cancel));
     return std::pair(std::string("Dockerfile"), TRY(sys::read_all(fd.get(), kDockerfileLimit)));
   }
-  const std::string path = dockerfile_path(request, folder);
+  std::string path = dockerfile_path(request, folder);
   auto read = read_text(folder, path);
-  if (!read && read.error().sys_errno() == ENOENT) {
+  const auto missing = [&] { return !read && read.error().sys_errno() == ENOENT; };
+  if (missing() && request.dockerfile.empty()) {  // as BuildKit: "dockerfile" is looked for too
+    std::string small = path.substr(0, path.size() - std::string_view("Dockerfile").size()) + "dockerfile";
+    if (auto found = read_text(folder, small)) {
+      read = std::move(found);
+      path = std::move(small);
+    }
+  }
+  if (missing()) {
     Error error(Code::kNotFound, fmt::format("failed to read the Dockerfile {}: it is not there", quoted(path)));
     error.with_hint(folder.remote ? "name it with -f, relative to the context"
                                   : "name it with -f, or change to the folder that holds it");

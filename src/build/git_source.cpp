@@ -25,7 +25,10 @@ std::string reason_of(std::string_view text) {
     line = trim(line);
     for (const std::string_view prefix : {"fatal: ", "error: ", "ERROR: "}) {
       if (!line.starts_with(prefix)) continue;
-      return printable(line.substr(prefix.size()), 300);
+      const std::string reason = printable(line.substr(prefix.size()), 300);
+      // What ssh says stands before it, and says more.
+      const bool ssh = line.contains("Could not read from remote repository") && !last.empty();
+      return ssh ? fmt::format("{} ({})", last, reason) : reason;
     }
     if (!line.empty()) last = printable(line, 300);
   }

@@ -80,6 +80,7 @@ class ExecOp final : public LayerOp {
       definition.part(What::kUlimit, limit.name)
           .add("ulimit", fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
     definition.part(What::kShm).add("shm", std::to_string(spec_.shm_bytes));
+    if (!spec_.hostname.empty()) definition.part(What::kFlag, "hostname").add("hostname", spec_.hostname);
     for (const auto& file : spec_.files)
       definition.part(What::kCommand).add("file", file.target).add("content", file.content);
     for (const auto& mount : spec_.mounts) build::describe(mount, definition);
@@ -111,6 +112,7 @@ class ExecOp final : public LayerOp {
     run.extra_hosts = spec_.extra_hosts;
     run.ulimits = spec_.ulimits;
     run.shm_bytes = spec_.shm_bytes;
+    if (!spec_.hostname.empty()) run.hostname = spec_.hostname;
     run.files = spec_.files;
     run.files.insert(run.files.end(), spec_.hidden_files.begin(), spec_.hidden_files.end());
     run.security = spec_.security;
@@ -122,10 +124,14 @@ class ExecOp final : public LayerOp {
     CacheMounts caches(context().shop);
     TRY(apply(spec_.mounts, context().shop, inputs, place().id, run, caches, cancel));
 
-    StepOutput log(context().shop.sink, place().id, spec_.limits.log_bytes);
+    std::vector<std::string> secrets;
+    for (const auto& mount : spec_.mounts)
+      if (mount.value) secrets.push_back(*mount.value);
+    StepOutput log(context().shop.sink, place().id, spec_.limits.log_bytes, secrets);
     const bool foreign = context().foreign != nullptr && ForeignPlatforms::is_foreign(spec_.platform);
     if (foreign) context().foreign->begins(spec_.platform, context().shop.sink);
     const auto ran = box->run(run, [&](int stream, std::string_view bytes) { log.write(stream, bytes); }, cancel);
+    log.end();
     tell_network(*box);
     if (ran && ran->ok() && foreign)
       TRY(ForeignPlatforms::ran(TRY(definition(cancel)), spec_.platform, context().shop.store));

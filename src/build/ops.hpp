@@ -91,6 +91,7 @@ struct ExecSpec {
   std::vector<std::pair<std::string, std::string>> extra_hosts;
   std::vector<sandbox::Ulimit> ulimits;
   std::int64_t shm_bytes = 0;
+  std::string hostname = {};                     ///< empty: the usual one
   std::vector<sandbox::FileMount> files;         ///< scripts of heredocs; their content is in the key
   std::vector<sandbox::FileMount> hidden_files;  ///< the CA bundle: not in the key
   std::vector<RunMount> mounts;

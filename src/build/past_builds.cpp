@@ -34,11 +34,23 @@ const StepAccount* PastBuilds::with_key(const oci::Digest& key) const {
   return found == newest_.end() ? nullptr : found->second;
 }
 
+namespace {
+
+/// Another folder's build that may be the same project at another path, as CI checks it out.
+bool much_alike(const BuildAccount& build, const std::set<std::string>& texts) {
+  std::size_t shared = 0;
+  for (const auto& step : build.steps) shared += texts.contains(text_in_stage(step.stage, step.text)) ? 1 : 0;
+  return 2 * shared > build.steps.size();
+}
+
+}  // namespace
+
 std::vector<const StepAccount*> PastBuilds::agreeing(const Sought& sought, const std::set<std::string>& texts) const {
   std::vector<const StepAccount*> best;
   int most = 0;
   for (const auto& build : builds_) {
     const bool project = build.project == sought.project;
+    if (!project && !much_alike(build, texts)) continue;
     for (const auto& old : build.steps) {
       if (old.kind != sought.kind) continue;
       const bool text = old.text == sought.text;

@@ -101,12 +101,15 @@ TEST_F(PastBuildsTest, MostInCommonThenTheNewest) {
   EXPECT_EQ(nearest("p", step("RUN make", 2, "new"), "abc"), key("first"));
 }
 
-TEST_F(PastBuildsTest, AnotherProjectOnlyByItsText) {
+TEST_F(PastBuildsTest, AnotherProjectOnlyWhereMostOfItIsTheSame) {
   note("p", {{step("RUN make", 2, "mine"), "a"}});
   note("q", {{step("RUN make", 2, "theirs"), "b"}});
-  EXPECT_EQ(nearest("p", step("RUN make", 2, "new"), "b"), key("mine"));
-  EXPECT_EQ(nearest("r", step("RUN make", 2, "new"), "b"), key("theirs"));
-  EXPECT_EQ(nearest("r", step("RUN made", 2, "new"), "b"), "");
+  const auto text = [](const std::string& words) { return text_in_stage("0", step(words, 2, "").text); };
+  const std::set<std::string> same = {text("RUN make")}, other = {text("RUN test"), text("RUN made")};
+  EXPECT_EQ(nearest("p", step("RUN make", 2, "new"), "b", same), key("mine"));
+  EXPECT_EQ(nearest("r", step("RUN make", 2, "new"), "b", same), key("theirs"));
+  EXPECT_EQ(nearest("r", step("RUN made", 2, "new"), "b", same), "");
+  EXPECT_EQ(nearest("r", step("RUN make", 2, "new"), "b", other), "") << "a project that shares one line";
 }
 
 TEST_F(PastBuildsTest, GarbledRowsAreAsGoodAsNone) {

@@ -222,12 +222,14 @@ std::optional<StepReason> first_difference(const Comparison& steps) {
 
 int in_common(const std::vector<Ingredient>& before, const std::vector<Ingredient>& now) {
   Found old = by_identity(before);
-  std::size_t equal = 0;
+  std::size_t equal = 0, paired = 0;
   for (const auto& each : now) {
     const Ingredient* found = take(old, each);
-    if (found != nullptr && found->value == each.value) ++equal;
+    if (found == nullptr) continue;
+    ++paired;
+    if (found->value == each.value) ++equal;
   }
-  const std::size_t all = std::max(before.size(), now.size());
+  const std::size_t all = before.size() + now.size() - paired;
   return all == 0 ? 1000 : static_cast<int>(equal * 1000 / all);
 }
 

@@ -60,6 +60,9 @@ Result<std::optional<store::Blob>> find_encoded(const Workshop& shop, const Laye
   if (!text) return std::nullopt;
   const auto digest = oci::Digest::parse(*text);
   if (!digest) return std::nullopt;
+  // Nothing but the bytes themselves says what they unpack to: the table of layers was filled when they were written.
+  const auto layer = TRY(shop.store.layer_of_blob(*digest));
+  if (!layer || layer->diff != facts.diff || layer->compression != encoding.compression) return std::nullopt;
   return shop.store.acquire_blob(shop.lease, *digest);
 }
 

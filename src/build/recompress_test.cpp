@@ -95,6 +95,19 @@ TEST_F(Recompress, LevelsAreForNewLayersAndRemembered) {
   EXPECT_EQ(*in(best, {base, mine}), *out);
 }
 
+TEST_F(Recompress, AMemoryThatNamesAnotherLayerIsNotBelieved) {
+  const auto one = layer(text_ + "1", Compression::kGzip), two = layer(text_ + "2", Compression::kGzip);
+  const ImageFormat format{.compression = Compression::kGzip, .level = 3};
+  const auto first = in(format, {one});
+  ASSERT_TRUE(first);
+  // As a broken meta.db may have it: the memory of `two` tells of the bytes of `one`.
+  const std::string memory = two->facts()->diff.digest.text() + " gzip 3";
+  ASSERT_TRUE(place_.store.remember("encoded layer", memory, (*first)[0].digest.text()));
+  const auto second = in(format, {two});
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_EQ(plain((*second)[0]), tar_of({{"file", text_ + "2"}}));
+}
+
 TEST_F(Recompress, DockersTypesHaveNoZstd) {
   const auto base = layer(text_, Compression::kZstd, true), mine = layer("m", Compression::kGzip);
   const auto out = in({.family = oci::Family::kDocker}, {base, mine});

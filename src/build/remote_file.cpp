@@ -110,8 +110,18 @@ struct RemoteFiles::Answer {
   std::optional<store::Blob> blob;  ///< the body of a success
 };
 
+/// A signed URL is a credential: its digest stands for it.
+std::string RemoteFiles::fact_id(const std::string& url) const {
+  return shop_.scope + " " + oci::Digest::of(url).text();
+}
+
+std::string shown_url(std::string_view url) {
+  const auto query = url.find('?');
+  return query == std::string_view::npos ? std::string(url) : std::string(url.substr(0, query)) + "?…";
+}
+
 Result<std::optional<RemoteFiles::Known>> RemoteFiles::recall(const std::string& url) const {
-  const auto text = TRY(shop_.store.recall("url", shop_.scope + " " + url));
+  const auto text = TRY(shop_.store.recall("url", fact_id(url)));
   if (!text) return std::nullopt;
   const auto lines = split(*text, '\n');
   if (lines.size() != 7 || lines[0] != kFacts) return std::nullopt;
@@ -124,7 +134,7 @@ Result<std::optional<RemoteFiles::Known>> RemoteFiles::recall(const std::string&
 
 Status RemoteFiles::remember(const std::string& url, const Known& known) const {
   const RemoteFile& file = known.file;
-  return shop_.store.remember("url", shop_.scope + " " + url,
+  return shop_.store.remember("url", fact_id(url),
                               fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", kFacts, file.digest.text(), file.size,
                                           file.modified, file.name, known.etag, known.last_modified));
 }
@@ -231,7 +241,7 @@ Result<RemoteFiles::Answer> RemoteFiles::get(const http::Url& start, const std::
     if (status == 200 || (status == 304 && !conditions.empty())) return answer;
     if (!is_redirect(status)) {
       Error error(status == 404 || status == 410 ? Code::kNotFound : Code::kFailedPrecondition,
-                  fmt::format("invalid response status {} from {}", status, printable(url.text(), 300)));
+                  fmt::format("invalid response status {} from {}", status, printable(shown_url(url.text()), 300)));
       if (status == 401 || status == 403)
         error.with_hint(
             fmt::format("credentials are given with --secret id=HTTP_AUTH_TOKEN_{},env=VARIABLE", start.authority()));
@@ -239,14 +249,14 @@ Result<RemoteFiles::Answer> RemoteFiles::get(const http::Url& start, const std::
     }
     const auto location = answer.response.headers.find("location");
     if (!location)
-      return fail(Code::kDataLoss, "{} answered {} without a Location", printable(url.text(), 300), status);
+      return fail(Code::kDataLoss, "{} answered {} without a Location", printable(shown_url(url.text()), 300), status);
     auto next = url.resolve(*location);
     if (!next)
       return std::unexpected(std::move(next).error().add_context(
-          fmt::format("while following a redirect of {}", printable(url.text(), 300))));
+          fmt::format("while following a redirect of {}", printable(shown_url(url.text()), 300))));
     if (url.scheme() == "https" && next->scheme() != "https")
       return fail(Code::kPermissionDenied, "{} redirects to plain http ({}), which is refused",
-                  printable(url.text(), 300), printable(next->origin(), 300));
+                  printable(shown_url(url.text()), 300), printable(next->origin(), 300));
     url = *std::move(next);
   }
   return fail(Code::kFailedPrecondition, "{} redirects more than {} times", printable(start.text(), 300),

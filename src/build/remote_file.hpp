@@ -30,6 +30,9 @@ struct RemoteFile {
   std::int64_t modified = 0;  ///< Last-Modified in seconds since the epoch; 0 when the server does not say
 };
 
+/// The URL without its query, which may hold a credential (a signature, a token): for progress and errors.
+[[nodiscard]] std::string shown_url(std::string_view url);
+
 class RemoteFiles {
  public:
   static constexpr std::int64_t kSizeLimit = std::int64_t{16} << 30;
@@ -50,6 +53,7 @@ class RemoteFiles {
   struct Known;
   struct Answer;
   [[nodiscard]] Result<std::optional<Known>> recall(const std::string& url) const;
+  [[nodiscard]] std::string fact_id(const std::string& url) const;
   [[nodiscard]] Status remember(const std::string& url, const Known& known) const;
   [[nodiscard]] Result<std::optional<http::Header>> authorization(const http::Url& url) const;
   [[nodiscard]] Result<Answer> get(const http::Url& url, const std::vector<http::Header>& conditions,

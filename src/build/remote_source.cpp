@@ -28,7 +28,7 @@ class UrlSource final : public RemoteSource {
       : url_(std::move(url)), checksum_(checksum), unpack_(unpack), sources_(sources) {}
 
   Result<oci::Digest> key(const Cancel& cancel) override {
-    file_ = TRY(sources_.shown(look_vertex_, "load " + url_,
+    file_ = TRY(sources_.shown(look_vertex_, "load " + shown_url(url_),
                                [&] { return sources_.files().look(url_, checksum_, look_vertex_, cancel); }));
     return Definition("url")
         .add("content", file_->digest.text())
@@ -43,7 +43,7 @@ class UrlSource final : public RemoteSource {
     head.resize(unpack_ ? TRY(sys::read_some_at(bytes.get(), head.data(), head.size(), 0)) : 0);
     if (looks_like_archive(head))
       return context(unpack_archive(source_of_fd(bytes.get()), directory, cancel), "while unpacking {}",
-                     quoted(url_, 300));
+                     quoted(shown_url(url_), 300));
     return place(bytes.get(), directory, unpack_ ? std::string(kContextFile) : file_->name, cancel);
   }
 

@@ -33,6 +33,8 @@ class RunPlanner {
     planned_.spec.extra_hosts = tools_.request.extra_hosts;
     planned_.spec.ulimits = tools_.request.ulimits;
     planned_.spec.shm_bytes = tools_.request.shm_bytes;
+    for (const auto& [name, value] : tools_.request.build_args)
+      if (name == "BUILDKIT_SANDBOX_HOSTNAME") planned_.spec.hostname = value;
     planned_.spec.cgroup_parent = tools_.request.cgroup_parent;
     planned_.spec.limits = tools_.request.step_limits;
     return std::move(planned_);

@@ -21,6 +21,9 @@ Result<ResolvedImage> StageSources::ask(const std::string& name, const oci::Plat
                                                request_.pull ? image::PullPolicy::kAlways : image::PullPolicy::kMissing,
                                                context_.shop.sink, id, cancel_);
   context_.shop.sink.on(progress::Finished{id, resolved ? "" : resolved.error().message()});
+  if (!resolved)
+    return std::unexpected(
+        std::move(resolved).error().add_context(fmt::format("while resolving {}", reference.canonical())));
   auto image = std::make_shared<const image::Resolved>(TRY(std::move(resolved)));
   images_.emplace(key, image);
   return image;
@@ -29,8 +32,14 @@ Result<ResolvedImage> StageSources::ask(const std::string& name, const oci::Plat
 Result<ResolvedImage> StageSources::resolve(const std::string& name, const oci::Platform& platform,
                                             const df::Source& source) {
   auto image = ask(name, platform);
-  if (!image && !image.error().range()) return std::unexpected(df::at(file_, source, std::move(image).error()));
-  return image;
+  if (image || image.error().range()) return image;
+  Error error = std::move(image).error();
+  std::vector<std::string_view> stages;
+  for (const auto& stage : file_.stages)
+    if (!stage.name.empty()) stages.push_back(stage.name);
+  if (const std::string near = nearest(lower(name), stages); !near.empty() && error.code() != Code::kCancelled)
+    error.with_hint(fmt::format("no stage is called {}; did you mean {}?", quoted(name, 128), near));
+  return std::unexpected(df::at(file_, source, std::move(error)));
 }
 
 std::size_t StageSources::base(const ResolvedImage& image, std::string name, const df::Source& source) {

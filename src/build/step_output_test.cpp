@@ -47,13 +47,31 @@ TEST(StepOutput, TheTailIsWholeLinesOfTheEnd) {
   for (int line = 0; line < 10'000; ++line) output.write(1, "line " + std::to_string(line) + "\n");
   shown.text.clear();
   output.show_tail();
-  EXPECT_LE(shown.text.size(), StepOutput::kTail);
-  EXPECT_GT(shown.text.size(), StepOutput::kTail - 20);
-  EXPECT_THAT(shown.text, testing::StartsWith("line "));
+  constexpr std::string_view kHead = "[the end of what was clipped]\n";
+  EXPECT_LE(shown.text.size(), kHead.size() + StepOutput::kTail);
+  EXPECT_GT(shown.text.size(), kHead.size() + StepOutput::kTail - 20);
+  EXPECT_THAT(shown.text, testing::StartsWith(std::string(kHead) + "line "));
   EXPECT_THAT(shown.text, testing::EndsWith("line 9999\n"));
   shown.text.clear();
   output.show_tail();
   EXPECT_EQ(shown.text, "");
+}
+
+TEST(StepOutput, SecretsAreMaskedAlsoInPieces) {
+  Shown shown;
+  StepOutput output(shown, 1, 0, {"s3cr3t-token\n", "abc", "-----BEGIN-----\nline-of-the-key\n}\n"});
+  output.write(1, "a s3cr3t-token, twice: s3cr3t-tokens3cr3t-token; abc }\n");
+  EXPECT_EQ(shown.text, "a ***, twice: ******; abc }\n");
+  shown.text.clear();
+  for (const char c : std::string("x s3cr3t-s3cr3t-token y line-of-the-key z")) output.write(1, std::string(1, c));
+  output.write(2, "s3cr");
+  output.end();
+  EXPECT_EQ(shown.text, "x s3cr3t-*** y *** zs3cr");
+  shown.text.clear();
+  output.write(1, "s3cr3");
+  EXPECT_EQ(shown.text, "");  // held back: it may become one
+  output.write(1, "t-table");
+  EXPECT_EQ(shown.text, "s3cr3t-table");
 }
 
 TEST(StepOutput, SizesAreWrittenAsBuildKitDoes) {

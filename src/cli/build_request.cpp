@@ -358,7 +358,7 @@ const std::vector<Option>& build_options() {
 
 constexpr std::int64_t kSecretLimit = 500 * 1024;  // BuildKit's
 
-Result<build::Secret> parse_secret(std::string_view text, const registry::Environment& environment) {
+Result<std::optional<build::Secret>> parse_secret(std::string_view text, const registry::Environment& environment) {
   std::string id, file, variable, type;
   for (const auto& field : TRY(option_fields(text))) {
     const auto equals = field.find('=');
@@ -383,9 +383,8 @@ Result<build::Secret> parse_secret(std::string_view text, const registry::Enviro
   if (file.empty() && variable.empty()) (environment(id) && type != "file" ? variable : file) = id;
   if (!variable.empty()) {
     auto value = environment(variable);
-    if (!value)
-      return fail(Code::kUsage, "option --secret id={}: the variable {} is not set", printable(id),
-                  quoted(variable, 128));
+    // As docker buildx: then it is missing only where a step requires it.
+    if (!value) return std::nullopt;
     return build::Secret{id, *std::move(value)};
   }
   auto content = sys::read_file(file, kSecretLimit);
@@ -421,7 +420,8 @@ Result<build::Request> build_request(const Arguments& arguments, const registry:
     if (std::find(request.tags.begin(), request.tags.end(), *name) == request.tags.end())
       request.tags.push_back(std::move(*name));
   }
-  for (const auto& text : arguments.values("secret")) request.secrets.push_back(TRY(parse_secret(text, environment)));
+  for (const auto& text : arguments.values("secret"))
+    if (auto secret = TRY(parse_secret(text, environment))) request.secrets.push_back(*std::move(secret));
   request.network = TRY(network_mode(arguments.value("network").value_or("")));
   request.platforms = TRY(platforms(arguments.values("platform"), environment));
   TRY(set_step_options(request, arguments, environment));

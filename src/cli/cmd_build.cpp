@@ -33,18 +33,52 @@ Result<std::string> dockerfile_from_stdin(const Cancel& cancel) {
   return text;
 }
 
+Status check_parent(const std::string& file, const std::string& what) {
+  const auto slash = file.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : file.substr(0, slash + 1);
+  struct stat info{};
+  if (::stat(parent.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
+  return fail(Code::kNotFound, "cannot write {} {}: there is no directory {}", what, quoted(file), quoted(parent));
+}
+
+Status check_destination(const build::Output& output) {
+  using Type = build::Output::Type;
+  if (output.destination.empty() || output.destination == "-") return {};
+  struct stat info{};
+  const bool there = ::stat(output.destination.c_str(), &info) == 0;
+  if (output.type == Type::kLocal || output.directory) {
+    if (!there || S_ISDIR(info.st_mode)) return {};
+    return fail(Code::kInvalidArgument, "cannot write the output into {}: it is no directory",
+                quoted(output.destination));
+  }
+  if (there && S_ISDIR(info.st_mode)) {
+    Error error(Code::kInvalidArgument,
+                fmt::format("cannot write the output to {}: it is a directory", quoted(output.destination)));
+    if (output.type == Type::kOci) error.with_hint("tar=false writes an OCI layout into a directory");
+    return std::unexpected(std::move(error));
+  }
+  return check_parent(output.destination, "the output");
+}
+
 /// What can be known to fail is told before any work is done.
 Status check_before(const build::Request& request) {
-  const auto is_there = [](const std::string& folder) -> Result<bool> {
-    return TRY(sys::lstat_at(AT_FDCWD, folder + "/.")).has_value();
+  const auto check_folder = [](const std::string& what, const std::string& folder) -> Status {
+    struct stat info{};
+    if (::stat(folder.c_str(), &info) < 0)
+      return fail(Code::kNotFound, "unable to prepare {}: path {} not found", what, quoted(folder));
+    if (S_ISDIR(info.st_mode)) return {};
+    return std::unexpected(
+        Error(Code::kInvalidArgument, fmt::format("unable to prepare {}: {} is no directory", what, quoted(folder)))
+            .with_hint("a context is a directory; -f names the Dockerfile"));
   };
-  if (build::context_kind(request.context) == build::ContextKind::kFolder && !TRY(is_there(request.context)))
-    return fail(Code::kNotFound, "unable to prepare context: path {} not found", quoted(request.context));
+  if (build::context_kind(request.context) == build::ContextKind::kFolder)
+    TRY(check_folder("context", request.context));
   for (const auto& named : request.contexts) {
-    if (named.kind == build::NamedContext::Kind::kFolder && !TRY(is_there(named.value)))
-      return fail(Code::kNotFound, "unable to prepare context {}: path {} not found", named.name, quoted(named.value));
+    if (named.kind == build::NamedContext::Kind::kFolder)
+      TRY(check_folder(fmt::format("context {}", named.name), named.value));
   }
   for (const auto& output : request.outputs) {
+    TRY(check_destination(output));
     if (output.destination == "-" && is_terminal(STDOUT_FILENO)) {
       return std::unexpected(Error(Code::kUsage, "refusing to write an archive to a terminal")
                                  .with_hint("redirect standard output, or name a file: -o type=tar,dest=FILE"));
@@ -133,6 +167,8 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (iidfile && call.method == Call::Method::kBuild) TRY(forget_old(*iidfile));
   if (metadata && call.method == Call::Method::kBuild) TRY(forget_old(*metadata));
   TRY(check_before(request));
+  if (iidfile) TRY(check_parent(*iidfile, "the digest to"));
+  if (metadata) TRY(check_parent(*metadata, "the metadata to"));
   // What the secrets of a build are is in no core dump, and no process of this user reads it out of this one.
   if (!request.secrets.empty() || !request.ssh.empty()) (void)prctl(PR_SET_DUMPABLE, 0);
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));

@@ -1,5 +1,7 @@
 #include "cli/command.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 
 namespace slipway::cli {
@@ -42,6 +44,12 @@ Result<const Command*> find_command(const std::vector<const Command*>& commands,
     names.push_back(command->name);
   }
   std::string what = fmt::format("{} is not a command of slipway", quoted(name, 64));
+  // What docker has and this has not is no slip of the finger: "run" must not suggest "rmi".
+  constexpr std::string_view kOfContainers[] = {"run",  "exec",    "ps",     "create", "start", "stop",
+                                                "logs", "compose", "attach", "kill",   "rm",    "cp"};
+  if (std::find(std::begin(kOfContainers), std::end(kOfContainers), name) != std::end(kOfContainers))
+    return std::unexpected(Error(Code::kUsage, what + ": it builds images and runs no containers")
+                               .with_hint("'slipway help' lists the commands"));
   if (const std::string near = nearest(name, names); !near.empty()) what += fmt::format("; did you mean {}?", near);
   return std::unexpected(Error(Code::kUsage, std::move(what)).with_hint("'slipway help' lists the commands"));
 }
