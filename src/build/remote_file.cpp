@@ -165,7 +165,7 @@ std::expected<RemoteFiles::Answer, http::Failure> RemoteFiles::attempt(const htt
   std::optional<oci::Hasher> hash;
   std::int64_t total = -1, done = 0, told = 0;
   bool dropped = false;
-  const std::string object = printable(request.url.text(), 200);
+  const std::string object = printable(shown_url(request.url.text()), 200);
   const http::Reader reader{.head = [&](const http::Response& response) -> Status {
                               answer.response = response;
                               if (response.status != 200) {
@@ -222,7 +222,7 @@ Result<RemoteFiles::Answer> RemoteFiles::exchange(const http::Request& request,
       if (answer) return *std::move(answer);
       if (answer.error().trouble == http::Trouble::kReader) return std::unexpected(std::move(answer).error().error);
       return std::unexpected(
-          std::move(answer.error().error).add_context("while fetching " + printable(request.url.text(), 300)));
+          std::move(answer.error().error).add_context("while fetching " + printable(shown_url(request.url.text()), 300)));
     }
     if (cancel.wait_for(kFirstWaitMs << tried)) TRY(cancel.check());
   }

@@ -203,6 +203,19 @@ class UrlTest(SourceCase):
         self.server.pages = {"/a": lambda h: Server.send(h, 200, b"two")}  # no validators, the same bytes
         self.assertEqual("cached", steps(self.slipway.build(source).err)[add_step])
 
+    def test_a_signed_url_is_in_no_record_and_no_log(self):
+        self.server.pages = {"/a": b"one"}
+        source = self.context(f"FROM scratch\nARG SIGNATURE\nADD {self.server.url('/a')}?sig=$SIGNATURE /a\n")
+        for page in (b"one", None):
+            if page is None:
+                self.server.pages = {}
+                (source / "Dockerfile").write_text((source / "Dockerfile").read_text() + "LABEL again=1\n")
+            done = self.slipway.build(source, "--build-arg", "SIGNATURE=s1gnature55", check=False)
+            self.assertEqual(page is None, done.returncode != 0)
+            self.assertNotIn("s1gnature55", done.err)
+        for file in pathlib.Path(self.slipway.root).glob("meta.db*"):
+            self.assertNotIn(b"sig=s1gnature55", file.read_bytes(), file)
+
     def test_a_pinned_file_needs_no_server_twice(self):
         self.server.pages = {"/a": b"one"}
         digest = hashlib.sha256(b"one").hexdigest()
