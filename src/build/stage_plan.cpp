@@ -20,17 +20,22 @@ namespace df = dockerfile;
 /// Bytes of variables that all RUN steps may hold: each has its own environment.
 constexpr std::size_t kEnvironmentsLimit = 256 << 20;
 
-/// Merges the sorted `items` into the sorted `set`; a range of EXPOSE is 65,535 of them.
+void insert_sorted(std::vector<std::string>& set, const std::string& item) {
+  const auto at = std::lower_bound(set.begin(), set.end(), item);
+  if (at == set.end() || *at != item) set.insert(at, item);
+}
+
+/// Merges the sorted `items` into the sorted `set`; a range of EXPOSE is 65,535 of them, a line mostly one.
 void add_sorted(std::vector<std::string>& set, const std::vector<std::string>& items) {
+  constexpr std::size_t kFew = 16;
+  if (items.size() <= kFew) {
+    for (const auto& item : items) insert_sorted(set, item);
+    return;
+  }
   std::vector<std::string> merged;
   std::set_union(set.begin(), set.end(), items.begin(), items.end(), std::back_inserter(merged));
   merged.erase(std::unique(merged.begin(), merged.end()), merged.end());
   set = std::move(merged);
-}
-
-void insert_sorted(std::vector<std::string>& set, const std::string& item) {
-  const auto at = std::lower_bound(set.begin(), set.end(), item);
-  if (at == set.end() || *at != item) set.insert(at, item);
 }
 
 bool is_url(const std::string& source) { return RemoteSources::is_remote(source); }
