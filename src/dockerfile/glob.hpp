@@ -53,9 +53,11 @@ class Glob {
   class Parser;
   class Run;
   [[nodiscard]] bool accepts(const Element& element, char32_t rune) const;
+  void find_needle();
 
   std::vector<Element> elements_;
   std::vector<Class> classes_;
+  std::u32string needle_;  ///< the longest run of plain characters: every match has it
   Dialect dialect_ = Dialect::kPath;
 };
 
