@@ -3,7 +3,8 @@
 //   frontend  (AST → graph of vertices with their history and config)   frontend.hpp
 //   ops       (what a vertex does: source, copy, exec, …)               op_*.hpp
 //   solver/   (what must run, once, in parallel; knows no containers)
-//   export    (layers + config → manifest → name, registry, archive)    export.hpp
+//   exporter  (layers + config → manifest → files, names, registries)   exporter.hpp
+//   explainer (why a step ran: what `slipway why` tells)                explainer.hpp
 //
 // `build()` is one command's work: it takes a lease, solves what the target needs, exports, and returns only when
 // everything that was asked for is durable (R2). It prints nothing: progress goes to the sink.

@@ -9,6 +9,13 @@ namespace {
 constexpr std::size_t kSteps = 20'000;
 constexpr std::size_t kCompared = 256;  ///< of those that agree alike
 
+/// Another folder's build that may be the same project at another path, as CI checks it out.
+bool much_alike(const BuildAccount& build, const std::set<std::string>& texts) {
+  std::size_t shared = 0;
+  for (const auto& step : build.steps) shared += texts.contains(text_in_stage(step.stage, step.text)) ? 1 : 0;
+  return 2 * shared > build.steps.size();
+}
+
 }  // namespace
 
 std::string text_in_stage(std::string_view stage, std::string_view text) {
@@ -34,23 +41,15 @@ const StepAccount* PastBuilds::with_key(const oci::Digest& key) const {
   return found == newest_.end() ? nullptr : found->second;
 }
 
-namespace {
-
-/// Another folder's build that may be the same project at another path, as CI checks it out.
-bool much_alike(const BuildAccount& build, const std::set<std::string>& texts) {
-  std::size_t shared = 0;
-  for (const auto& step : build.steps) shared += texts.contains(text_in_stage(step.stage, step.text)) ? 1 : 0;
-  return 2 * shared > build.steps.size();
-}
-
-}  // namespace
-
-std::vector<const StepAccount*> PastBuilds::agreeing(const Sought& sought, const std::set<std::string>& texts) const {
+std::vector<const StepAccount*> PastBuilds::agreeing(const Sought& sought, const std::set<std::string>& texts) {
+  if (alike_.empty())
+    for (const auto& build : builds_) alike_.push_back(much_alike(build, texts));
   std::vector<const StepAccount*> best;
   int most = 0;
-  for (const auto& build : builds_) {
+  for (std::size_t i = 0; i < builds_.size(); ++i) {
+    const auto& build = builds_[i];
     const bool project = build.project == sought.project;
-    if (!project && !much_alike(build, texts)) continue;
+    if (!project && !alike_[i]) continue;
     for (const auto& old : build.steps) {
       if (old.kind != sought.kind) continue;
       const bool text = old.text == sought.text;

@@ -30,7 +30,8 @@ class PastBuilds {
 
   /// The step of the nearest older record: one with the same key; else of those of the same kind with the same text or
   /// in the same place of this project's Dockerfile, the one that agrees in most (project before text before stage
-  /// before place), then the one with most ingredients in common, then the newest. `texts`: of all steps of the present
+  /// before place), then the one with most ingredients in common, then the newest. Another project's counts only when
+  /// most of that build's steps are in `texts`: the same checked out elsewhere. `texts`: of all steps of the present
   /// build, as stage + text: an old step that is among them under its own text was not this one before.
   [[nodiscard]] const StepAccount* nearest(const Sought& sought, const std::set<std::string>& texts);
   /// The newest step with this key.
@@ -43,12 +44,12 @@ class PastBuilds {
 
  private:
   /// Those that agree in most with it, the newest first.
-  [[nodiscard]] std::vector<const StepAccount*> agreeing(const Sought& sought,
-                                                         const std::set<std::string>& texts) const;
+  [[nodiscard]] std::vector<const StepAccount*> agreeing(const Sought& sought, const std::set<std::string>& texts);
 
   const store::Store& store_;
   std::string scope_;
-  std::vector<BuildAccount> builds_;                  ///< newest first
+  std::vector<BuildAccount> builds_;  ///< newest first
+  std::vector<bool> alike_;  ///< by build: most of it is in the file that is built now; made once, with the first texts
   std::map<oci::Digest, const StepAccount*> newest_;  ///< step by key; they lie in builds_
   std::map<oci::Digest, std::vector<Ingredient>> ingredients_;
 };

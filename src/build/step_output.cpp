@@ -29,26 +29,22 @@ SecretMask::SecretMask(const std::vector<std::string>& secrets) {
   std::ranges::sort(words_, [](const auto& a, const auto& b) { return a.size() > b.size(); });
 }
 
-/// How many bytes at the end of `text` may be the beginning of a secret.
-std::size_t SecretMask::begun(std::string_view text) const {
-  std::size_t most = 0;
-  for (const auto& word : words_) {
-    for (std::size_t size = std::min(word.size() - 1, text.size()); size > most; --size)
-      if (text.ends_with(std::string_view(word).substr(0, size))) most = size;
-  }
-  return most;
-}
-
 std::string SecretMask::pass(int stream, std::string_view bytes) {
-  std::string text = std::exchange(held_.at(static_cast<std::size_t>(stream)), {});
-  text.append(bytes);
-  for (const auto& word : words_)
-    for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += kMasked.size())
-      text.replace(at, word.size(), kMasked);
-  const std::size_t keep = begun(text);
-  held_.at(static_cast<std::size_t>(stream)) = text.substr(text.size() - keep);
-  text.resize(text.size() - keep);
-  return text;
+  std::string& held = held_.at(static_cast<std::size_t>(stream));
+  held.append(bytes);
+  std::string out;
+  std::string_view text = held;
+  while (!text.empty()) {
+    // The longest first: what may yet become a long secret is not shown as a short one and a rest.
+    const auto word = std::ranges::find_if(words_, [&](const std::string& each) {
+      return text.starts_with(each) || std::string_view(each).starts_with(text);
+    });
+    if (word != words_.end() && word->size() > text.size()) break;
+    out += word != words_.end() ? kMasked : text.substr(0, 1);
+    text.remove_prefix(word != words_.end() ? word->size() : 1);
+  }
+  held = std::string(text);
+  return out;
 }
 
 std::string SecretMask::rest(int stream) { return std::exchange(held_.at(static_cast<std::size_t>(stream)), {}); }

@@ -23,7 +23,6 @@ class SecretMask {
   [[nodiscard]] bool idle() const { return words_.empty(); }
 
  private:
-  [[nodiscard]] std::size_t begun(std::string_view text) const;
   std::vector<std::string> words_;  ///< longest first
   std::array<std::string, 3> held_;
 };

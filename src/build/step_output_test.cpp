@@ -68,6 +68,11 @@ TEST(StepOutput, SecretsAreMaskedAlsoInPieces) {
   output.end();
   EXPECT_EQ(shown.text, "x s3cr3t-*** y *** zs3cr");
   shown.text.clear();
+  StepOutput nested(shown, 1, 0, {"token", "token-and-more", "abab"});
+  for (const auto* piece : {"token", "-and", "-more token", "-and-less abab", "ab"}) nested.write(1, piece);
+  nested.end();
+  EXPECT_EQ(shown.text, "*** ***-and-less ***ab");
+  shown.text.clear();
   output.write(1, "s3cr3");
   EXPECT_EQ(shown.text, "");  // held back: it may become one
   output.write(1, "t-table");

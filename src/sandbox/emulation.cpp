@@ -1,6 +1,7 @@
 #include "sandbox/emulation.hpp"
 
 #include "base/text.hpp"
+#include "oci/platform.hpp"
 #include "sandbox/elf.hpp"
 
 namespace slipway::sandbox {
@@ -44,27 +45,7 @@ bool is_sibling(std::string_view architecture) {
          (own_architecture() == "arm64" && architecture == "arm");
 }
 
-std::string_view own_architecture() {
-#if defined(__x86_64__)
-  return "amd64";
-#elif defined(__aarch64__)
-  return "arm64";
-#elif defined(__i386__)
-  return "386";
-#elif defined(__arm__)
-  return "arm";
-#elif defined(__riscv) && __riscv_xlen == 64
-  return "riscv64";
-#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
-  return "ppc64le";
-#elif defined(__s390x__)
-  return "s390x";
-#elif defined(__loongarch64)
-  return "loong64";
-#else
-  return "";
-#endif
-}
+std::string own_architecture() { return oci::Platform::host().architecture; }
 
 Emulation explain_emulation(std::string_view architecture, bool ran, const BinfmtTable& table) {
   const std::string program = exit_program(architecture);

@@ -24,8 +24,8 @@ struct Emulation {
   bool broken = false;  ///< kNone: although there is a handler that should
 };
 
-/// This machine's architecture, as OCI calls it; empty for one that we know nothing of.
-[[nodiscard]] std::string_view own_architecture();
+/// This machine's architecture, as OCI calls it.
+[[nodiscard]] std::string own_architecture();
 
 /// What a trial and the table say together. `ran`: the trial's program ended well.
 [[nodiscard]] Emulation explain_emulation(std::string_view architecture, bool ran, const BinfmtTable& table);
