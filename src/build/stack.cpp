@@ -145,24 +145,29 @@ Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::V
   return directories;
 }
 
-std::string Stack::encode() const {
+std::string encode(const LayerFacts& facts) {
   oci::JsonWriter json;
-  json.begin_array();
-  for (const auto& layer : layers_) {
-    const LayerFacts facts = *layer->facts();
-    json.begin_object();
-    json.member("diff", facts.diff.digest.text());
-    json.member("blob", facts.blob.digest.text());
-    json.member("size", facts.blob.size);
-    json.member("type", facts.blob.media_type);
-    json.member("tree", facts.tree_bytes);
-    if (facts.created) json.member("created", rfc3339(*facts.created));
-    if (facts.empty) json.member("empty", true);
-    if (facts.without_tree) json.member("without tree", true);
-    json.end_object();
-  }
-  json.end_array();
+  json.begin_object();
+  json.member("diff", facts.diff.digest.text());
+  json.member("blob", facts.blob.digest.text());
+  json.member("size", facts.blob.size);
+  json.member("type", facts.blob.media_type);
+  json.member("tree", facts.tree_bytes);
+  if (facts.created) json.member("created", rfc3339(*facts.created));
+  if (facts.empty) json.member("empty", true);
+  if (facts.without_tree) json.member("without tree", true);
+  json.end_object();
   return json.take();
+}
+
+std::string Stack::join(const std::vector<std::string>& layers) {
+  return fmt::format("[{}]", slipway::join(layers, ","));
+}
+
+std::string Stack::encode() const {
+  std::vector<std::string> texts;
+  for (const auto& layer : layers_) texts.push_back(build::encode(*layer->facts()));
+  return join(texts);
 }
 
 Result<std::shared_ptr<Stack>> Stack::decode(std::string_view value) {

@@ -33,6 +33,9 @@ struct LayerFacts {
   bool without_tree = false;  ///< its blob has clamped times: no snapshot was kept, one is unpacked when it is needed
 };
 
+/// The text of one layer in a record.
+[[nodiscard]] std::string encode(const LayerFacts& facts);
+
 /// One command's hands: passed to everything that touches the store.
 struct Workshop {
   store::Store& store;
@@ -102,6 +105,8 @@ class Stack final : public solver::Output {
 
   /// The text of a record and back: the facts of every layer.
   [[nodiscard]] std::string encode() const;
+  /// That text out of the texts of its layers, bottom first.
+  static std::string join(const std::vector<std::string>& layers);
   static Result<std::shared_ptr<Stack>> decode(std::string_view value);
 
   [[nodiscard]] bool recordable() const override {

@@ -10,27 +10,28 @@ struct HeldLock final : solver::Records::Lock {
 
 }  // namespace
 
-// value of a record: the key that dependents see, a newline, the stack.
+// value of a record: the key that dependents see; its parts are the layers of the stack.
 Result<std::optional<solver::Record>> StoreRecords::find(const solver::Key& key) {
   const auto found = TRY(shop_.store.acquire_record(shop_.lease, shop_.scope, key));
   if (!found) return std::nullopt;
-  const auto newline = found->value.find('\n');
-  auto shown = oci::Digest::parse(std::string_view(found->value).substr(0, newline));
-  if (!shown || newline == std::string::npos) {
-    TRY(shop_.store.remove_record(shop_.scope, key));  // of another version: as good as none
+  auto shown = oci::Digest::parse(found->value);
+  if (!shown) {
+    TRY(shop_.store.remove_record(shop_.scope, key));  // not ours: as good as none
     return std::nullopt;
   }
-  return solver::Record{*shown, found->value.substr(newline + 1)};
+  std::vector<std::string> layers;
+  for (const auto& part : found->parts) layers.push_back(part.value);
+  return solver::Record{*shown, Stack::join(layers)};
 }
 
 Status StoreRecords::put(const solver::Key& key, const solver::Record& record) {
   const auto stack = TRY(Stack::decode(record.value));
-  store::Record row{
-      .key = key, .scope = shop_.scope, .value = record.key.text() + "\n" + record.value, .snapshots = {}, .blobs = {}};
+  store::Record row{.key = key, .scope = shop_.scope, .value = record.key.text(), .parts = {}};
   for (const auto& layer : stack->layers()) {
     const LayerFacts facts = *layer->facts();
-    if (!facts.without_tree) row.snapshots.push_back(facts.chain);
-    row.blobs.push_back(facts.blob.digest);
+    store::RecordPart part{.value = encode(facts), .snapshot = {}, .blob = facts.blob.digest};
+    if (!facts.without_tree) part.snapshot = facts.chain;
+    row.parts.push_back(std::move(part));
   }
   return shop_.store.put_record(row);
 }

@@ -28,12 +28,13 @@ TableShape shape() {
 Result<int> run(Session& session, const Arguments& arguments) {
   const auto store = TRY(session.open_store());
   const auto usage = TRY(store.usage());
-  // Blobs and unpacked snapshots are shared between images and build results: only their sum can be called reclaimable.
-  const std::int64_t all = usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes;
+  // meta.db is mostly records of builds. Blobs and unpacked snapshots are shared between images and build results: only
+  // their sum can be called reclaimable.
+  const std::int64_t all = usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes + usage.meta_bytes;
   const std::vector<Value> rows = {
       row("Images", usage.name_count, usage.name_count, usage.blob_bytes, 0),
       row("Snapshots", usage.snapshot_count, 0, usage.snapshot_bytes, 0),
-      row("Build Cache", usage.record_count + usage.cache_count, 0, usage.cache_bytes, 0),
+      row("Build Cache", usage.record_count + usage.cache_count, 0, usage.cache_bytes + usage.meta_bytes, 0),
       row("Total", usage.blob_count + usage.snapshot_count + usage.cache_count, 0, all, usage.reclaimable_bytes)};
   TRY(session.out.write(TRY(render_rows(shape(), arguments.value("format"), rows))));
   return 0;

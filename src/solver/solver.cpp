@@ -399,10 +399,26 @@ class Solve {
     }
     if (!nodes_[owner].output || nodes_[owner].finish != Step::kDone) return;
     announce(v);
-    tell_cached(v);
-    node.output_step = Step::kDone;
-    node.finish = Step::kDone;
-    give(v, nodes_[owner].output);
+    node.output_step = Step::kRunning;
+    const auto take = [this, v, owner] {
+      nodes_[v].finish = Step::kDone;
+      give(v, nodes_[owner].output);
+    };
+    if (!nodes_[owner].ran) {
+      tell_cached(v);
+      return take();
+    }
+    // Which of the two came first is chance: both are told alike.
+    post(
+        light_,
+        [this, v, verdict = verdict(v, miss(v))] {
+          observer_.judged(v, verdict);
+          return true;
+        },
+        [this, v, take](bool) {
+          observer_.finished(v, nullptr);
+          take();
+        });
   }
 
   void give(std::size_t v, OutputPtr output) {

@@ -160,6 +160,9 @@ TEST_F(SolverTest, EqualVerticesRunOnce) {
   const auto target = graph.add({join, {{graph.add({a, {}})}, {graph.add({b, {}})}}});
   EXPECT_EQ(text((*solve(graph, {target}))[0]), "join(same)(same)");
   EXPECT_EQ(a->runs + b->runs, 1);
+  EXPECT_EQ(observer.hits, 0);  // whichever ran, the other is not called cached
+  ASSERT_TRUE(solve(graph, {target}));
+  EXPECT_EQ(observer.hits, 3);
 }
 
 TEST_F(SolverTest, EqualContentHitsAlthoughTheInputChanged) {

@@ -67,6 +67,14 @@ Status prune(Connection& db, std::string_view scope) {
 
 }  // namespace
 
+Status forget_builds(Core& core) {
+  auto db = core.database.lock();
+  if (TRY(db->number("SELECT count(*) FROM builds")).value_or(0) == 0) return {};
+  Txn txn = TRY(Txn::write(*db));
+  TRY(db->execute("DELETE FROM builds; DELETE FROM build_inputs; DELETE FROM build_needs;"));
+  return txn.commit();
+}
+
 Result<bool> Store::renew_build(std::string_view scope, const oci::Digest& identity) {
   const auto attempt = [&]() -> Result<bool> {
     const std::int64_t time = now().seconds;

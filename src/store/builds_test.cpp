@@ -138,7 +138,7 @@ TEST_F(NotedBuildTest, ADatabaseOfSchema2KeepsAllItHas) {
   ASSERT_TRUE(db.execute("INSERT INTO blobs VALUES (x'00', 7); INSERT INTO facts VALUES (1, 'k', x'01', x'02', 3)"));
   EXPECT_EQ(check_schema(db)->state, SchemaState::kOlder);
   ASSERT_TRUE(migrate(db));
-  EXPECT_EQ(check_schema(db)->version, 3);
+  EXPECT_EQ(check_schema(db)->version, kSchemaVersion);
   EXPECT_EQ(**db.number("SELECT size FROM blobs"), 7);
   EXPECT_EQ(**db.number("SELECT count(*) FROM facts"), 1);
   EXPECT_EQ(**db.number("SELECT count(*) FROM builds"), 0);

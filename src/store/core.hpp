@@ -121,6 +121,10 @@ struct Hashed {
 [[nodiscard]] Status unreserve(Connection& db, std::string_view lease, std::int64_t bytes);
 /// Bytes that count against max_size: blobs, snapshot trees, reservations.
 [[nodiscard]] Result<std::int64_t> used_bytes(Connection& db);
+/// Bytes of meta.db's used pages that an empty one does not have.
+[[nodiscard]] Result<std::int64_t> meta_bytes(Connection& db);
+/// Drops all noted builds and their inputs.
+[[nodiscard]] Status forget_builds(Core& core);
 /// Adds what to do to an error of a full disk; others pass.
 [[nodiscard]] Error explain_full(const Core& core, Error error);
 template <class T>

@@ -7,7 +7,9 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "oci/image.hpp"
 #include "store/core.hpp"
+#include "store/manifest_check.hpp"
 #include "store/state.hpp"
 #include "store/tree_check.hpp"
 #include "sys/file.hpp"
@@ -54,6 +56,7 @@ class Fsck {
   Status check_blobs();
   Result<std::optional<std::string>> blob_problem(const oci::Digest& digest, std::int64_t size) const;
   Status check_strays(const std::string& shelf, std::string_view prefix, oci::Algorithm algorithm);
+  Result<std::optional<std::string>> name_problem(const oci::Digest& target);
   Status check_names();
   Status check_snapshots();
   Status check_snapshot(const oci::Digest& chain, const SnapshotRow& row);
@@ -180,21 +183,24 @@ Status Fsck::check_strays(const std::string& shelf, std::string_view prefix, oci
   return {};
 }
 
+Result<std::optional<std::string>> Fsck::name_problem(const oci::Digest& target) {
+  if (!blobs_.contains(target)) return fmt::format("points at {}, which is missing", target.text());
+  const auto reached = TRY(reach(*core_.database.lock(), target));
+  for (const auto& blob : reached)
+    if (broken_blobs_.contains(blob)) return fmt::format("needs {}, which is broken", blob.text());
+  for (const auto& blob : reached) {
+    if (!blobs_.contains(blob) || blobs_.at(blob) > oci::kManifestLimit) continue;
+    if (const auto problem = TRY(manifest_problem(core_, blob, cancel_)))
+      return blob == target ? *problem : fmt::format("needs {}, which {}", blob.text(), *problem);
+  }
+  return std::nullopt;
+}
+
 Status Fsck::check_names() {
-  auto db = core_.database.lock();
   for (const auto& name : names_) {
     const std::string object =
         name.reference.empty() ? "image " + name.target.text() : "name " + printable(name.reference);
-    std::optional<std::string> problem;
-    if (!blobs_.contains(name.target)) {
-      problem = fmt::format("points at {}, which is missing", name.target.text());
-    } else {
-      for (const auto& blob : TRY(reach(*db, name.target))) {
-        if (!broken_blobs_.contains(blob)) continue;
-        problem = fmt::format("needs {}, which is broken", blob.text());
-        break;
-      }
-    }
+    auto problem = TRY(name_problem(name.target));
     if (!problem) continue;
     find(object, std::move(*problem));
     broken_names_.push_back(name);
@@ -311,8 +317,8 @@ Status Fsck::drop_rows(Connection& db) {
                {name.scope, name.reference, name.target}));
   }
   const auto drop_records = [&](const oci::Digest& needed) -> Status {
-    TRY(db.run("DELETE FROM records WHERE id IN (SELECT record FROM record_needs WHERE digest = ?)", {needed}));
-    TRY(db.run("DELETE FROM record_needs WHERE record NOT IN (SELECT id FROM records)"));
+    // Records upon this part have a hole now: nobody takes them, and gc drops them.
+    TRY(db.run("DELETE FROM record_parts WHERE snapshot = ?1 OR blob = ?1", {needed}));
     return {};
   };
   for (const auto& digest : broken_blobs_) {

@@ -97,6 +97,33 @@ TEST_F(FsckTest, ChecksATreeWrittenHereWithoutItsBlob) {
   EXPECT_EQ(problems(store).size(), 1U);
 }
 
+TEST_F(FsckTest, AnImageWhoseConfigTellsOfOtherLayersIsAFinding) {
+  Store store = open();
+  ASSERT_TRUE(testing::build_seed(store, 1));
+  const auto swapped = *oci::Reference::parse("swapped:1"), fewer = *oci::Reference::parse("fewer:1");
+  const auto liar = [&](const oci::Reference& name, const auto& change) {
+    const Lease lease = *store.lease("test");
+    const StoredImage stored = image(store, lease, 1);
+    std::vector<oci::Descriptor> layers = {stored.layers[0].descriptor, stored.layers[1].descriptor};
+    change(layers);
+    const oci::Descriptor config{.media_type = std::string(oci::media_type::kOciConfig),
+                                 .digest = stored.config,
+                                 .size = store.acquire_blob(lease, stored.config)->value().size};
+    const auto manifest = oci::Manifest::make(oci::Family::kOci, config, layers);
+    const Blob blob = *store.put_blob(lease, manifest.raw());
+    ASSERT_TRUE(store.set_name(kScope, name, blob.digest, oci::media_type::kOciManifest, Durable::kNo));
+  };
+  liar(swapped, [](auto& layers) { std::swap(layers[0], layers[1]); });
+  liar(fewer, [](auto& layers) { layers.pop_back(); });
+  const auto found = problems(store, true);
+  ASSERT_EQ(found.size(), 2U) << ::testing::PrintToString(found);
+  EXPECT_EQ(found[0], "name docker.io/library/fewer:1 has 1 layers, and its config tells of 2");
+  EXPECT_EQ(found[1].find("name docker.io/library/swapped:1 has the layer sha256:"), 0U) << found[1];
+  EXPECT_TRUE(problems(store).empty());
+  EXPECT_FALSE(*store.find_name(kScope, swapped));
+  EXPECT_TRUE(testing::verify_seed(store, 1));
+}
+
 TEST_F(FsckTest, AMissingTreeIsAFinding) {
   Store store = open();
   ASSERT_TRUE(testing::build_seed(store, 1));

@@ -26,8 +26,12 @@ struct Doomed {
   std::vector<oci::Digest> blobs;
   std::vector<oci::Digest> snapshots;
   std::vector<std::int64_t> records;
+  std::vector<oci::Digest> parts;  ///< of records
   std::vector<oci::Digest> caches;
-  [[nodiscard]] bool empty() const { return blobs.empty() && snapshots.empty() && records.empty() && caches.empty(); }
+  std::int64_t record_bytes = 0;  ///< of records and their parts
+  [[nodiscard]] bool empty() const {
+    return blobs.empty() && snapshots.empty() && records.empty() && parts.empty() && caches.empty();
+  }
 };
 
 Doomed rest_of(const Graph& graph, const Live& live) {
@@ -39,7 +43,14 @@ Doomed rest_of(const Graph& graph, const Live& live) {
     if (!live.snapshots.contains(chain)) doomed.snapshots.push_back(chain);
   }
   for (const auto& record : graph.records) {
-    if (!live.records.contains(record.id)) doomed.records.push_back(record.id);
+    if (live.records.contains(record.id)) continue;
+    doomed.records.push_back(record.id);
+    doomed.record_bytes += record.bytes;
+  }
+  for (const auto& [name, part] : graph.parts) {
+    if (live.parts.contains(name)) continue;
+    doomed.parts.push_back(name);
+    doomed.record_bytes += part.bytes;
   }
   for (const auto& cache : graph.caches) {
     if (!live.caches.contains(cache.key)) doomed.caches.push_back(cache.key);
@@ -53,10 +64,8 @@ Result<Doomed> find_doomed(Core& core, Connection& db, const MarkOptions& option
 }
 
 Status delete_rows(Connection& db, const Doomed& doomed) {
-  for (const std::int64_t id : doomed.records) {
-    TRY(db.run("DELETE FROM record_needs WHERE record = ?", {id}));
-    TRY(db.run("DELETE FROM records WHERE id = ?", {id}));
-  }
+  for (const std::int64_t id : doomed.records) TRY(db.run("DELETE FROM records WHERE id = ?", {id}));
+  for (const auto& part : doomed.parts) TRY(db.run("DELETE FROM record_parts WHERE part = ?", {part}));
   for (const auto& chain : doomed.snapshots) TRY(db.run("DELETE FROM snapshots WHERE chain = ?", {chain}));
   for (const auto& key : doomed.caches) TRY(db.run("DELETE FROM cache_layers WHERE cache = ?", {key}));
   for (const auto& digest : doomed.blobs) {
@@ -83,6 +92,7 @@ Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
   report.removed_snapshots += static_cast<std::int64_t>(doomed.snapshots.size());
   report.removed_records += static_cast<std::int64_t>(doomed.records.size());
   report.removed_caches += static_cast<std::int64_t>(doomed.caches.size());
+  report.freed_bytes += doomed.record_bytes;
   return {};
 }
 
@@ -195,6 +205,24 @@ Status sweep_facts(Core& core, bool all) {
   return txn.commit();
 }
 
+/// Under a limit, what only saves time or tells of the past may have a quarter of it: sums of files and noted builds go
+/// before anything that a build would have to make again.
+Status shrink_memories(Core& core, std::int64_t max_size) {
+  if (TRY(meta_bytes(*core.database.lock())) <= max_size / 4) return {};
+  TRY(sweep_facts(core, true));
+  return forget_builds(core);
+}
+
+/// Gives the pages of meta.db that hold nothing back to the file system, and moves what the WAL holds into it, while
+/// nobody waits for that; someone reading or writing may keep it from finishing.
+void compact(Core& core) {
+  auto db = core.database.lock();
+  const auto mode = db->number("PRAGMA auto_vacuum");
+  const bool incremental = mode && mode->value_or(0) == 2;
+  (void)db->execute(incremental ? "PRAGMA incremental_vacuum" : "PRAGMA auto_vacuum=INCREMENTAL; VACUUM");
+  (void)db->execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
 Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, GcReport& report) {
   // What needs no database comes first: on a full disk it makes the room for the rest.
   report.freed_bytes += trash_bytes(core).value_or(0);
@@ -203,6 +231,7 @@ Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, 
   report.freed_bytes += TRY(trash_bytes(core));
   TRY(empty_trash(core));
   TRY(cancel.check());
+  if (options.max_size) TRY(shrink_memories(core, *options.max_size));
   TRY(remove_rows(core, {.max_size = options.max_size, .drop_records = options.all}, report));
   for (const Shelf& shelf : shelves(core)) TRY(sweep(core, shelf, report, cancel));
   TRY(sweep_keys(core));
@@ -217,8 +246,7 @@ Result<GcReport> collect(Core& core, const GcOptions& options, const Cancel& can
   if (!done && done.error().code() == Code::kResourceExhausted && release_reserve(core))
     done = collect_once(core, options, cancel, report);
   if (!done) return std::unexpected(explain_full(core, std::move(done).error()));
-  // Moves what the WAL holds into meta.db while nobody waits for it; someone reading may keep it from finishing.
-  (void)core.database.lock()->execute("PRAGMA wal_checkpoint(PASSIVE)");
+  compact(core);
   fill_reserve(core);
   return report;
 }
@@ -243,6 +271,7 @@ Result<Usage> Store::usage() const {
   for (const auto& [chain, snapshot] : graph.snapshots)
     if (trees.insert(snapshot.tree).second) usage.snapshot_bytes += snapshot.tree_bytes;
   for (const auto& cache : graph.caches) usage.cache_bytes += cache.bytes;
+  usage.meta_bytes = graph.meta_bytes;
   usage.cache_count = static_cast<std::int64_t>(graph.caches.size());
   usage.blob_count = static_cast<std::int64_t>(graph.blobs.size());
   usage.snapshot_count = static_cast<std::int64_t>(graph.snapshots.size());
@@ -251,7 +280,8 @@ Result<Usage> Store::usage() const {
   const Live live = mark(graph, {.max_size = {}, .drop_records = true});
   std::int64_t leased_caches = 0;
   for (const auto& cache : graph.caches) leased_caches += cache.leased ? cache.bytes : 0;
-  usage.reclaimable_bytes = usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes - live.bytes - leased_caches;
+  usage.reclaimable_bytes =
+      usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes + usage.meta_bytes - live.bytes - leased_caches;
   return usage;
 }
 

@@ -1,8 +1,10 @@
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <thread>
 
+#include "base/text.hpp"
 #include "store/test_store.hpp"
 
 namespace slipway::store {
@@ -48,27 +50,85 @@ TEST_F(GcTest, DropsTheLeastRecentlyUsedRecordsFirst) {
   ASSERT_TRUE(store.gc({}, Cancel()));
   const Usage usage = *store.usage();
   ASSERT_EQ(usage.record_count, 3);
-  const std::int64_t total = usage.blob_bytes + usage.snapshot_bytes;
+  const std::int64_t total = usage.blob_bytes + usage.snapshot_bytes + usage.meta_bytes;
   ASSERT_TRUE(store.gc({.max_size = total - 1}, Cancel()));
   const Lease lease = *store.lease("test");
   EXPECT_FALSE(*store.acquire_record(lease, kScope, testing::seed_key(2)));
   EXPECT_TRUE(*store.acquire_record(lease, kScope, testing::seed_key(3)));
   EXPECT_TRUE(*store.acquire_record(lease, kScope, testing::seed_key(1)));
   const Usage after = *store.usage();
-  EXPECT_LT(after.blob_bytes + after.snapshot_bytes, total);
+  EXPECT_LT(after.blob_bytes + after.snapshot_bytes + after.meta_bytes, total);
 }
 
 TEST_F(GcTest, ReachesItsCapByDroppingSnapshotsOfNamedImages) {
   Store store = open();
   ASSERT_TRUE(testing::build_seed(store, 1));
   const Usage before = *store.usage();
-  ASSERT_TRUE(store.gc({.max_size = before.blob_bytes}, Cancel()));
+  ASSERT_TRUE(store.gc({.max_size = before.blob_bytes + before.meta_bytes}, Cancel()));
   const Usage after = *store.usage();
   EXPECT_EQ(after.blob_bytes, before.blob_bytes);
   EXPECT_EQ(after.snapshot_bytes, 0);
   EXPECT_TRUE(testing::verify_seed(store, 1));
   ASSERT_TRUE(testing::build_seed(store, 1));
   EXPECT_EQ(store.usage()->snapshot_count, 2);
+}
+
+TEST_F(GcTest, RecordsThatBeginAlikeShareTheirParts) {
+  Store store = open();
+  const Lease lease = *store.lease("test");
+  const std::int64_t before = store.usage()->meta_bytes;
+  Record record{.key = oci::Digest::of("0"), .scope = "s", .value = "v", .parts = {}};
+  for (int step = 1; step <= 400; ++step) {
+    record.key = oci::Digest::of(std::to_string(step));
+    record.parts.push_back({.value = std::string(300, 'x') + std::to_string(step), .snapshot = {}, .blob = {}});
+    ASSERT_TRUE(store.put_record(record));
+  }
+  EXPECT_LT(store.usage()->meta_bytes - before, 400 * 1024);
+  const auto found = *store.acquire_record(lease, "s", record.key);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->parts.size(), 400U);
+  EXPECT_EQ(found->parts[7].value, record.parts[7].value);
+}
+
+TEST_F(GcTest, RecordsCountAndAreGivenBackToTheDisk) {
+  const auto size = [&] { return std::filesystem::file_size(root + "/meta.db"); };
+  {
+    Store store = open();
+    for (int step = 1; step <= 400; ++step) {
+      const Record record{.key = oci::Digest::of(std::to_string(step)),
+                          .scope = "s",
+                          .value = "v",
+                          .parts = {{.value = std::string(10'000, 'x') + std::to_string(step)}}};
+      ASSERT_TRUE(store.put_record(record));
+    }
+    const Usage usage = *store.usage();
+    EXPECT_GT(usage.meta_bytes, 4'000'000);
+    EXPECT_GT(usage.reclaimable_bytes, 4'000'000);
+    ASSERT_TRUE(store.gc({.max_size = 2'000'000}, Cancel()));
+    EXPECT_LE(store.usage()->meta_bytes, 2'000'000);
+    EXPECT_GT(store.usage()->record_count, 50);
+    EXPECT_TRUE(problems(store).empty());
+  }
+  EXPECT_LE(size(), 2'000'000U);
+}
+
+TEST_F(GcTest, ARootOfBeforeGetsSmallerToo) {
+  {
+    Store store = open();
+    for (int fact = 0; fact < 400; ++fact)
+      ASSERT_TRUE(store.remember("sum", std::to_string(fact), std::string(10'000, 'x')));
+  }
+  {
+    Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
+    ASSERT_TRUE(db.execute("PRAGMA auto_vacuum=NONE; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)"));
+    ASSERT_EQ(**db.number("PRAGMA auto_vacuum"), 0);
+  }
+  EXPECT_GT(std::filesystem::file_size(root + "/meta.db"), 4'000'000U);
+  {
+    Store store = open();
+    ASSERT_TRUE(store.gc({.max_size = 1'000'000}, Cancel()));  // sums of files go before anything else
+  }
+  EXPECT_LT(std::filesystem::file_size(root + "/meta.db"), 1'000'000U);
 }
 
 TEST_F(GcTest, TakesBytesWithoutARow) {
@@ -133,7 +193,8 @@ TEST_F(GcTest, BetweenPullAndFirstUseNothingGetsLost) {
 // --- limits
 
 TEST_F(LimitTest, IsHeldBeforeWritingAndMadeRoomForByGc) {
-  Store store = open(100'000);
+  const std::int64_t meta = open().usage()->meta_bytes;
+  Store store = open(meta + 100'000);
   const Lease lease = *store.lease("test");
   {
     const Lease other = *store.lease("other");
@@ -144,8 +205,9 @@ TEST_F(LimitTest, IsHeldBeforeWritingAndMadeRoomForByGc) {
   const auto refused = store.put_blob(lease, std::string(60'000, 'c'));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kResourceExhausted);
-  EXPECT_NE(refused.error().what().find("is limited to 100kB and holds 60kB"), std::string::npos)
-      << refused.error().what();
+  const std::string says =
+      fmt::format("is limited to {} and holds {}", human_size(meta + 100'000), human_size(meta + 60'000));
+  EXPECT_NE(refused.error().what().find(says), std::string::npos) << refused.error().what();
   EXPECT_NE(refused.error().what().find("`slipway gc`"), std::string::npos);
   BlobWriter writer = *store.write_blob(lease);
   ASSERT_TRUE(writer.write(std::string(30'000, 'd')));
@@ -155,7 +217,7 @@ TEST_F(LimitTest, IsHeldBeforeWritingAndMadeRoomForByGc) {
 }
 
 TEST_F(LimitTest, CountsSnapshotsToo) {
-  Store store = open(10'000);
+  Store store = open(open().usage()->meta_bytes + 10'000);
   const Lease lease = *store.lease("test");
   SnapshotDraft draft = *store.draft_snapshot(lease);
   EXPECT_EQ(draft.reserve(20'000).error().code(), Code::kResourceExhausted);

@@ -1,11 +1,16 @@
 #include "store/mark.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "store/core.hpp"
 #include "store/schema.hpp"
 
 namespace slipway::store {
 namespace {
+
+/// What a row of records or their parts takes besides its value, about: digests, key, index.
+constexpr std::int64_t kRowBytes = 200;
 
 Status read_blobs(Connection& db, Graph& graph) {
   Rows blobs = TRY(db.query("SELECT digest, size FROM blobs"));
@@ -51,20 +56,28 @@ Status read_roots(Connection& db, Graph& graph) {
 }
 
 Status read_records(Connection& db, Graph& graph) {
-  std::unordered_map<std::int64_t, std::size_t> place;
-  Rows records = TRY(db.query("SELECT id, key FROM records ORDER BY last_used DESC, id DESC"));
+  const auto digest = [](const Rows& rows, int column) -> Result<std::optional<oci::Digest>> {
+    if (rows.null(column)) return std::nullopt;
+    return TRY(rows.digest(column));
+  };
+  Rows records = TRY(db.query("SELECT id, key, top, length(value) FROM records ORDER BY last_used DESC, id DESC"));
   while (TRY(records.next())) {
-    place.emplace(records.integer(0), graph.records.size());
-    graph.records.push_back({records.integer(0), TRY(records.digest(1)), {}, {}});
+    const oci::Digest key = TRY(records.digest(1));
+    auto top = TRY(digest(records, 2));
+    graph.records.push_back({records.integer(0), key, std::move(top), records.integer(3) + kRowBytes});
   }
-  Rows needs = TRY(db.query("SELECT record, kind, digest FROM record_needs"));
-  while (TRY(needs.next())) {
-    const auto found = place.find(needs.integer(0));
-    if (found == place.end()) continue;
-    Graph::Record& record = graph.records[found->second];
-    auto& of_kind = needs.integer(1) == static_cast<int>(Need::kSnapshot) ? record.snapshots : record.blobs;
-    of_kind.push_back(TRY(needs.digest(2)));
+  Rows parts = TRY(db.query("SELECT part, below, snapshot, blob, length(value) FROM record_parts"));
+  while (TRY(parts.next())) {
+    const oci::Digest part = TRY(parts.digest(0));
+    auto below = TRY(digest(parts, 1)), snapshot = TRY(digest(parts, 2)), blob = TRY(digest(parts, 3));
+    graph.parts.emplace(
+        part, Graph::Part{std::move(below), std::move(snapshot), std::move(blob), parts.integer(4) + kRowBytes});
   }
+  graph.meta_bytes = TRY(meta_bytes(db));
+  std::int64_t rows = 0;
+  for (const auto& record : graph.records) rows += record.bytes;
+  for (const auto& [name, part] : graph.parts) rows += part.bytes;
+  graph.meta_bytes = std::max(graph.meta_bytes, rows);  // a few rows lie in pages that are there anyway
   return {};
 }
 
@@ -86,7 +99,11 @@ Status read_caches(Connection& db, const std::string& boot, Graph& graph) {
 /// Collects what is needed. `undo_to` takes back what was added since `position`.
 class Marker {
  public:
-  explicit Marker(const Graph& graph) : graph_(graph) {}
+  explicit Marker(const Graph& graph) : graph_(graph) {
+    live_.bytes = graph.meta_bytes;
+    for (const auto& record : graph.records) live_.bytes -= record.bytes;
+    for (const auto& [name, part] : graph.parts) live_.bytes -= part.bytes;
+  }
 
   void blob(const oci::Digest& root) {
     std::vector<oci::Digest> open = {root};
@@ -116,7 +133,7 @@ class Marker {
       const auto found = graph_.snapshots.find(*chain);
       if (found == graph_.snapshots.end() || !found->second.usable) return;
       if (!live_.snapshots.insert(*chain).second) return;
-      added_.push_back({*chain, true});
+      added_.push_back({*chain, Kind::kSnapshot});
       if (trees_[found->second.tree]++ == 0) live_.bytes += found->second.tree_bytes;
       keep_a_layer(found->second.diff);
       chain = found->second.parent;
@@ -124,36 +141,59 @@ class Marker {
   }
 
   void record(const Graph::Record& record) {
-    live_.records.insert(record.id);
-    for (const auto& chain : record.snapshots) snapshot(chain);
-    for (const auto& digest : record.blobs) blob(digest);
+    if (!live_.records.insert(record.id).second) return;
+    live_.bytes += record.bytes;
+    for (std::optional<oci::Digest> name = record.top; name && live_.parts.insert(*name).second;) {
+      const Graph::Part& part = graph_.parts.at(*name);
+      added_.push_back({*name, Kind::kPart});
+      live_.bytes += part.bytes;
+      if (part.snapshot) snapshot(*part.snapshot);
+      if (part.blob) blob(*part.blob);
+      name = part.below;
+    }
   }
 
   [[nodiscard]] std::size_t position() const { return added_.size(); }
   void undo_to(std::size_t position) {
     while (added_.size() > position) {
-      const auto [digest, is_snapshot] = added_.back();
+      const auto [digest, kind] = added_.back();
       added_.pop_back();
-      walked_.erase(digest);
-      if (is_snapshot) {
-        live_.snapshots.erase(digest);
-        const Graph::Snapshot& snapshot = graph_.snapshots.at(digest);
-        if (--trees_[snapshot.tree] == 0) live_.bytes -= snapshot.tree_bytes;
-      } else {
-        live_.blobs.erase(digest);
-        live_.bytes -= graph_.blobs.at(digest);
-      }
+      take_back(digest, kind);
     }
   }
   [[nodiscard]] std::int64_t bytes() const { return live_.bytes; }
   [[nodiscard]] Live take() { return std::move(live_); }
-  void drop_record(std::int64_t id) { live_.records.erase(id); }
+  void drop_record(const Graph::Record& record) {
+    if (live_.records.erase(record.id) > 0) live_.bytes -= record.bytes;
+  }
 
  private:
+  enum class Kind : unsigned char { kBlob, kSnapshot, kPart };
+
+  void take_back(const oci::Digest& digest, Kind kind) {
+    switch (kind) {
+      case Kind::kBlob:
+        walked_.erase(digest);
+        live_.blobs.erase(digest);
+        live_.bytes -= graph_.blobs.at(digest);
+        return;
+      case Kind::kSnapshot: {
+        live_.snapshots.erase(digest);
+        const Graph::Snapshot& snapshot = graph_.snapshots.at(digest);
+        if (--trees_[snapshot.tree] == 0) live_.bytes -= snapshot.tree_bytes;
+        return;
+      }
+      case Kind::kPart:
+        live_.parts.erase(digest);
+        live_.bytes -= graph_.parts.at(digest).bytes;
+        return;
+    }
+  }
+
   void add_blob(const oci::Digest& digest) {
     const auto found = graph_.blobs.find(digest);
     if (found == graph_.blobs.end() || !live_.blobs.insert(digest).second) return;
-    added_.push_back({digest, false});
+    added_.push_back({digest, Kind::kBlob});
     live_.bytes += found->second;
   }
 
@@ -176,30 +216,74 @@ class Marker {
   std::unordered_set<oci::Digest> walked_;
   std::vector<oci::Digest> walked_order_;
   std::unordered_map<std::size_t, int> trees_;       ///< how many live snapshots each tree has
-  std::vector<std::pair<oci::Digest, bool>> added_;  ///< (digest, is a snapshot), in order
+  std::vector<std::pair<oci::Digest, Kind>> added_;  ///< in order
 };
 
-/// Whether all that the record needs is here: one with a hole is of no use to anyone.
-bool complete(const Graph& graph, const Graph::Record& record) {
-  for (const auto& digest : record.blobs) {
-    if (!graph.blobs.contains(digest)) return false;
-  }
-  for (const auto& top : record.snapshots) {
-    for (std::optional<oci::Digest> chain = top; chain;) {
-      const auto found = graph.snapshots.find(*chain);
-      if (found == graph.snapshots.end() || !found->second.usable) return false;
-      chain = found->second.parent;
+/// Tells of things that stand upon others whether they are whole down to the ground. Each is looked at once; a ring,
+/// which nobody of ours writes, has no ground.
+class Grounds {
+ public:
+  /// `look(name)`: nothing when it is not fit itself, else what it stands on, if anything.
+  template <class Look>
+  bool holds(const std::optional<oci::Digest>& top, const Look& look) {
+    std::vector<oci::Digest> open;
+    bool whole = true;
+    for (std::optional<oci::Digest> name = top; name;) {
+      const auto [known, is_new] = whole_.try_emplace(*name, false);
+      if (!is_new) {
+        whole = known->second;
+        break;
+      }
+      open.push_back(*name);
+      const std::optional<std::optional<oci::Digest>> below = look(*name);
+      whole = below.has_value();
+      if (!whole) break;
+      name = *below;
     }
+    if (whole) {
+      for (const auto& name : open) whole_[name] = true;
+    }
+    return whole;
   }
-  return true;
-}
+
+ private:
+  std::unordered_map<oci::Digest, bool> whole_;
+};
+
+/// Whether all that a record needs is here: one with a hole is of no use to anyone.
+class Completeness {
+ public:
+  explicit Completeness(const Graph& graph) : graph_(graph) {}
+
+  bool operator()(const Graph::Record& record) {
+    return parts_.holds(record.top, [this](const oci::Digest& name) -> std::optional<std::optional<oci::Digest>> {
+      const auto part = graph_.parts.find(name);
+      if (part == graph_.parts.end()) return std::nullopt;
+      if (part->second.blob && !graph_.blobs.contains(*part->second.blob)) return std::nullopt;
+      if (!snapshot(part->second.snapshot)) return std::nullopt;
+      return part->second.below;
+    });
+  }
+
+ private:
+  bool snapshot(const std::optional<oci::Digest>& top) {
+    return snapshots_.holds(top, [this](const oci::Digest& chain) -> std::optional<std::optional<oci::Digest>> {
+      const auto found = graph_.snapshots.find(chain);
+      if (found == graph_.snapshots.end() || !found->second.usable) return std::nullopt;
+      return found->second.parent;
+    });
+  }
+
+  const Graph& graph_;
+  Grounds parts_, snapshots_;
+};
 
 /// What leases use: nothing may take it, whatever the limit.
-void mark_leases(const Graph& graph, Marker& marker) {
+void mark_leases(const Graph& graph, Completeness& complete, Marker& marker) {
   for (const auto& digest : graph.leased_blobs) marker.blob(digest);
   for (const auto& chain : graph.leased_snapshots) marker.snapshot(chain);
   for (const auto& record : graph.records) {
-    if (graph.leased_records.contains(record.key) && complete(graph, record)) marker.record(record);
+    if (graph.leased_records.contains(record.key) && complete(record)) marker.record(record);
   }
 }
 
@@ -221,27 +305,28 @@ Live mark_all_but_caches(const Graph& graph, const MarkOptions& options) {
   const auto fits = [&](const Marker& marker) {
     return !options.max_size || marker.bytes() + graph.reserved <= *options.max_size;
   };
+  Completeness complete(graph);
   Marker marker(graph);
-  mark_leases(graph, marker);
+  mark_leases(graph, complete, marker);
   for (const auto& target : graph.names) marker.blob(target);
   marker.snapshots_of_marked_manifests();
   if (!fits(marker)) {
     // Too much even without records: the snapshots of named images can be made again from their blobs.
     Marker least(graph);
-    mark_leases(graph, least);
+    mark_leases(graph, complete, least);
     for (const auto& target : graph.names) least.blob(target);
     return least.take();
   }
   for (const auto& record : graph.records) {
     if (graph.leased_records.contains(record.key)) continue;  // marked above
     if (options.drop_records) break;
-    if (!complete(graph, record)) continue;
+    if (!complete(record)) continue;
     const std::size_t before = marker.position();
     marker.record(record);
     if (fits(marker)) continue;
     // The first that does not fit ends it: whatever was used less recently goes too.
     marker.undo_to(before);
-    marker.drop_record(record.id);
+    marker.drop_record(record);
     break;
   }
   return marker.take();

@@ -30,8 +30,12 @@ struct Graph {
   struct Record {
     std::int64_t id;
     oci::Digest key;
-    std::vector<oci::Digest> blobs;
-    std::vector<oci::Digest> snapshots;
+    std::optional<oci::Digest> top;  ///< part
+    std::int64_t bytes;              ///< that its row takes in meta.db, about
+  };
+  struct Part {
+    std::optional<oci::Digest> below, snapshot, blob;
+    std::int64_t bytes;
   };
   std::unordered_map<oci::Digest, std::int64_t> blobs;  ///< sizes
   std::unordered_map<oci::Digest, Snapshot> snapshots;
@@ -46,9 +50,11 @@ struct Graph {
     bool usable;  ///< all its layers are
     bool leased;
   };
-  std::vector<Record> records;  ///< most recently used first
-  std::vector<Cache> caches;    ///< likewise
-  std::int64_t reserved = 0;    ///< bytes of running writers, and of caches that they use
+  std::vector<Record> records;                  ///< most recently used first
+  std::unordered_map<oci::Digest, Part> parts;  ///< of records
+  std::vector<Cache> caches;                    ///< likewise
+  std::int64_t reserved = 0;                    ///< bytes of running writers, and of caches that they use
+  std::int64_t meta_bytes = 0;                  ///< of meta.db, beyond an empty one
 };
 /// Inside a transaction.
 [[nodiscard]] Result<Graph> read_graph(Connection& db, const std::string& boot);
@@ -58,8 +64,9 @@ struct Live {
   std::unordered_set<oci::Digest> blobs;
   std::unordered_set<oci::Digest> snapshots;
   std::unordered_set<std::int64_t> records;
+  std::unordered_set<oci::Digest> parts;
   std::unordered_set<oci::Digest> caches;
-  std::int64_t bytes = 0;  ///< of blobs, snapshots and caches
+  std::int64_t bytes = 0;  ///< of blobs, snapshots and caches, and of meta.db without the records that go
 };
 struct MarkOptions {
   std::optional<std::int64_t> max_size;  ///< drop records, then snapshots that only names need, until below

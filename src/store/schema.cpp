@@ -144,10 +144,27 @@ CREATE TABLE build_needs (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// A record was its whole stack of layers, so a stage of k steps cost k^2 bytes. What was recorded so is not taken over:
+// it would keep its size; the next build runs its steps once more.
+constexpr const char* kVersion4 = R"sql(
+DELETE FROM records;
+DROP TABLE record_needs;
+ALTER TABLE records ADD COLUMN top BLOB;
+
+-- part: the digest of all else in its row (records.cpp). below: the part it stands on.
+CREATE TABLE record_parts (
+  part BLOB PRIMARY KEY,
+  below BLOB,
+  snapshot BLOB,
+  blob BLOB,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3}};
+  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3}, {4, kVersion4}};
   return all;
 }
 
@@ -164,7 +181,8 @@ Result<SchemaCheck> check_schema(Connection& db) {
 }
 
 Status migrate(Connection& db, const std::vector<Migration>& steps) {
-  TRY(db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
+  // auto_vacuum counts in a new database only; gc brings an old one there.
+  TRY(db.execute("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
   const auto apply = [&]() -> Status {
     Txn txn = TRY(Txn::write(db));
     const std::int64_t version = TRY(db.number("PRAGMA user_version")).value_or(0);

@@ -9,9 +9,9 @@
 
 namespace slipway::store {
 
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
-/// What a row of `lease_needs`, `record_needs` or `refs` points at.
+/// What a row of `lease_needs` or `refs` points at.
 enum class Need : unsigned char {
   kBlob = 0,      ///< a blob without children of interest (config, layer)
   kManifest = 1,  ///< a blob that may have refs of its own

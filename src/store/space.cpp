@@ -36,13 +36,22 @@ Result<Granted> try_reserve(Core& core, std::string_view lease, std::int64_t byt
 
 }  // namespace
 
+Result<std::int64_t> meta_bytes(Connection& db) {
+  // An empty database has a page for each table and index, one for the schema and one of pointers.
+  return TRY(db.number("SELECT max(0, page_count - freelist_count - 2 - (SELECT count(*) FROM sqlite_schema WHERE"
+                       " rootpage > 0)) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"))
+      .value_or(0);
+}
+
 Result<std::int64_t> used_bytes(Connection& db) {
-  return TRY(db.number("SELECT (SELECT ifnull(sum(size), 0) FROM blobs)"
+  const std::int64_t meta = TRY(meta_bytes(db));
+  return meta +
+         TRY(db.number("SELECT (SELECT ifnull(sum(size), 0) FROM blobs)"
                        " + (SELECT ifnull(sum(bytes), 0) FROM (SELECT max(tree_bytes) AS bytes FROM snapshots GROUP BY "
                        "directory))"
                        " + (SELECT ifnull(sum(tree_bytes), 0) FROM cache_layers)"
                        " + (SELECT ifnull(sum(reserved), 0) FROM leases)"))
-      .value_or(0);
+             .value_or(0);
 }
 
 Result<std::int64_t> reserve(Core& core, std::string_view lease, std::int64_t bytes, std::int64_t wanted) {

@@ -89,15 +89,23 @@ enum class Durable : unsigned char {
   kYes,  ///< survives power loss too: what a command reports as done
 };
 
-/// A build record: the result of one cache key.
+/// A piece of a build's result, upon others. What it needs stays as long as a record has it; a record of which a need
+/// is gone is none.
+struct RecordPart {
+  std::string value;  ///< the build's own document (build/stack.hpp)
+  std::optional<oci::ChainId> snapshot;
+  std::optional<oci::Digest> blob;
+};
+/// A build record: the result of one cache key. Records whose parts begin alike share them: the results of the n steps
+/// of a stage are n parts, not n².
 struct Record {
   oci::Digest key;
-  std::string scope;                    ///< the trust domain that produced it
-  std::string value;                    ///< the build's own document (build/record.hpp)
-  std::vector<oci::ChainId> snapshots;  ///< needed by the result; gc drops the record with them or keeps them with it
-  std::vector<oci::Digest> blobs;       ///< likewise
+  std::string scope;              ///< the trust domain that produced it
+  std::string value;              ///< the build's own
+  std::vector<RecordPart> parts;  ///< bottom first, at most kMostRecordParts
   std::int64_t last_used = 0;
 };
+inline constexpr std::size_t kMostRecordParts = 16384;
 
 /// A build as `slipway why` tells of it. `identity` names all of it but the times: a build that did the same again is
 /// the same.
@@ -134,6 +142,7 @@ struct OpenOptions {
 struct Usage {
   std::int64_t blob_bytes = 0, blob_count = 0, snapshot_bytes = 0, snapshot_count = 0, record_count = 0, name_count = 0;
   std::int64_t cache_bytes = 0, cache_count = 0;  ///< of cache mounts
+  std::int64_t meta_bytes = 0;                    ///< of meta.db, beyond an empty one
   std::int64_t reclaimable_bytes = 0;
 };
 
@@ -214,7 +223,7 @@ class Store {
                                                          const oci::Reference& reference);
 
   // --- build records
-  /// The record, with its snapshots and blobs acquired in the same transaction; nothing if one of them is gone.
+  /// The record, with what its parts need acquired in the same transaction; nothing if some of it is gone.
   [[nodiscard]] Result<std::optional<Record>> acquire_record(const Lease& lease, std::string_view scope,
                                                              const oci::Digest& key);
   [[nodiscard]] Status put_record(const Record& record);

@@ -256,10 +256,11 @@ TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
   }
   {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
-    ASSERT_TRUE(
-        db.execute("ALTER TABLE snapshots DROP COLUMN directory; ALTER TABLE layers RENAME COLUMN "
-                   "tree_bytes TO plain_bytes; DROP TABLE cache_layers; DROP TABLE builds; "
-                   "DROP TABLE build_inputs; DROP TABLE build_needs; PRAGMA user_version=1;"));
+    ASSERT_TRUE(db.execute(
+        "ALTER TABLE snapshots DROP COLUMN directory; ALTER TABLE layers RENAME COLUMN "
+        "tree_bytes TO plain_bytes; DROP TABLE cache_layers; DROP TABLE builds; "
+        "DROP TABLE build_inputs; DROP TABLE build_needs; DROP TABLE record_parts; "
+        "ALTER TABLE records DROP COLUMN top; CREATE TABLE record_needs (record INTEGER); PRAGMA user_version=1;"));
   }
   Store store = open();
   const Lease lease = *store.lease("test");
@@ -291,7 +292,10 @@ TEST_F(SnapshotTest, OneTreeMayBeTheSameChangeOverOtherLayers) {
     EXPECT_EQ((*store.share_snapshot(lease, link, base))->chain, both);  // once more is the same
     EXPECT_EQ(store.usage()->snapshot_count, 3);
     EXPECT_EQ(store.usage()->snapshot_bytes, 4000);  // the tree is there once
-    Record record{.key = oci::Digest::of("key"), .scope = "s", .value = "", .snapshots = {both}, .blobs = {}};
+    Record record{.key = oci::Digest::of("key"),
+                  .scope = "s",
+                  .value = "",
+                  .parts = {{.value = "", .snapshot = both, .blob = {}}}};
     ASSERT_TRUE(store.put_record(record));
   }
   EXPECT_TRUE(problems(store).empty());
@@ -421,11 +425,11 @@ TEST_F(RecordTest, IsGivenWithAllItNeedsOrNotAtAll) {
     const auto record = *store.acquire_record(lease, kScope, key);
     ASSERT_TRUE(record);
     EXPECT_EQ(record->value, "record 1");
-    ASSERT_EQ(record->snapshots.size(), 1U);
+    ASSERT_EQ(record->parts.size(), 1U);
     EXPECT_FALSE(*store.acquire_record(lease, "another scope", key));
     ASSERT_TRUE(store.remove_name(kScope, testing::seed_name(1), Durable::kNo));
     ASSERT_TRUE(store.gc({.max_size = 0, .all = true}, Cancel()));
-    EXPECT_TRUE(*store.acquire_snapshot(lease, record->snapshots[0]));  // and those below it
+    EXPECT_TRUE(*store.acquire_snapshot(lease, *record->parts[0].snapshot));  // and those below it
     EXPECT_EQ(store.usage()->snapshot_count, 2);
     EXPECT_EQ(store.usage()->record_count, 1);
   }
@@ -441,12 +445,14 @@ TEST_F(RecordTest, IsGivenWithAllItNeedsOrNotAtAll) {
 TEST_F(RecordTest, NeedsMustBeHereWhenItIsPut) {
   Store store = open();
   const oci::Digest missing = oci::Digest::of("missing");
-  Record record{.key = oci::Digest::of("key"), .scope = "s", .value = "", .snapshots = {{missing}}, .blobs = {}};
+  Record record{.key = oci::Digest::of("key"),
+                .scope = "s",
+                .value = "",
+                .parts = {{.value = "", .snapshot = oci::ChainId{missing}, .blob = {}}}};
   EXPECT_EQ(store.put_record(record).error().code(), Code::kFailedPrecondition);
-  record.snapshots = {};
-  record.blobs = {missing};
+  record.parts = {{.value = "", .snapshot = {}, .blob = missing}};
   EXPECT_EQ(store.put_record(record).error().code(), Code::kFailedPrecondition);
-  record.blobs = {};
+  record.parts = {{.value = "", .snapshot = {}, .blob = {}}};
   ASSERT_TRUE(store.put_record(record));
   ASSERT_TRUE(store.put_record(record));
   const Lease lease = *store.lease("test");

@@ -25,13 +25,13 @@ Status use_record(Store& store, std::uint64_t seed) {
   const Lease lease = TRY(store.lease("use"));
   const auto record = TRY(store.acquire_record(lease, kScope, seed_key(seed)));
   if (!record) return {};
-  for (const auto& chain : record->snapshots) {
-    const auto snapshot = TRY(store.acquire_snapshot(lease, chain));
+  for (const auto& part : record->parts) {
+    const auto snapshot = TRY(store.acquire_snapshot(lease, *part.snapshot));
     if (!snapshot) return fail(Code::kDataLoss, "the record of seed {} has lost its snapshot", seed);
     const std::string own = TRY(sys::read_file(snapshot->directory + "/own.txt", 1 << 20));
     if (own != text_of(seed, 5000)) return fail(Code::kDataLoss, "the snapshot of seed {} has other bytes", seed);
+    TRY(store.read_blob(*part.blob, 1 << 20));
   }
-  for (const auto& blob : record->blobs) TRY(store.read_blob(blob, 1 << 20));
   return {};
 }
 

@@ -157,8 +157,9 @@ inline Status build_seed(Store& store, std::uint64_t seed) {
   Record record{.key = seed_key(seed),
                 .scope = std::string(kScope),
                 .value = fmt::format("record {}", seed),
-                .snapshots = {image.layers.back().snapshot.chain},
-                .blobs = {image.config}};
+                .parts = {{.value = fmt::format("part {}", seed),
+                           .snapshot = image.layers.back().snapshot.chain,
+                           .blob = image.config}}};
   TRY(store.put_record(record));
   return store.set_name(kScope, seed_name(seed), image.manifest, oci::media_type::kOciManifest, Durable::kYes);
 }
