@@ -18,6 +18,7 @@
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
 #include "registry/credentials.hpp"
+#include "registry/registry_rules.hpp"
 
 namespace slipway::registry {
 
@@ -25,6 +26,8 @@ struct ClientOptions {
   CredentialStore credentials;
   /// Directories like /etc/docker/certs.d: <dir>/<host[:port]>/{*.crt,client.cert,client.key}.
   std::vector<std::string> certificate_directories = {"/etc/docker/certs.d"};
+  RegistryRules rules;                     ///< mirrors, trust and own certificates, by registry
+  std::vector<InsecureRegistry> insecure;  ///< --insecure-registry
   std::string user_agent;
   int parallel_transfers = 6;
   std::string ca_file;              ///< SSL_CERT_FILE: roots instead of the system's
@@ -44,12 +47,6 @@ struct Document {
 };
 
 class Repository;
-
-/// Whom a connection to a registry is believed to.
-enum class Trust : unsigned char {
-  kVerified,
-  kAnybody,  ///< registry.insecure: any certificate, and plain HTTP where there is no TLS
-};
 
 class Client {
  public:
