@@ -8,6 +8,7 @@
 #include "cli/cache_option.hpp"
 #include "cli/compatibility.hpp"
 #include "cli/output_option.hpp"
+#include "cli/registry_options.hpp"
 #include "cli/session.hpp"
 #include "cli/step_options.hpp"
 #include "cli/workplace.hpp"
@@ -301,6 +302,8 @@ const std::vector<Option>& own_options() {
        .help = "the platforms to build for (default: DOCKER_DEFAULT_PLATFORM, else this machine's); several make an "
                "image index"},
       kProgressOption,
+      kRegistryMirrorOption,
+      kInsecureRegistryOption,
       {.name = "provenance",
        .takes = Takes::kValue,
        .value = "false",

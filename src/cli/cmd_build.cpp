@@ -110,9 +110,9 @@ Error failed_to_solve(const Error& error) {
 
 /// Opens what a build works with and hands it to `use`.
 template <class Answer>
-Result<Answer> with_tools(Session& session, const build::Request& request,
+Result<Answer> with_tools(Session& session, const Arguments& arguments, const build::Request& request,
                           const std::function<Result<Answer>(build::Tools&)>& use) {
-  auto client = TRY(session.registry_client());
+  auto client = TRY(session.registry_client(arguments));
   auto store = TRY(session.open_store());
   std::int64_t git_disk_bytes = build::kGitDiskBytes;
   if (const std::string limit = session.variable("SLIPWAY_GIT_MAX_SIZE"); !limit.empty())
@@ -145,9 +145,9 @@ Result<Answer> with_tools(Session& session, const build::Request& request,
 }
 
 /// `findings` is what is to be said of the Dockerfile behind all else, whether the build worked or not.
-Result<build::Outcome> build_it(Session& session, const build::Request& request, ProgressReader& reader,
-                                FindingsShown shown, std::string& findings) {
-  return with_tools<build::Outcome>(session, request, [&](build::Tools& tools) -> Result<build::Outcome> {
+Result<build::Outcome> build_it(Session& session, const Arguments& arguments, const build::Request& request,
+                                ProgressReader& reader, FindingsShown shown, std::string& findings) {
+  return with_tools<build::Outcome>(session, arguments, request, [&](build::Tools& tools) -> Result<build::Outcome> {
     tools.checked = [&](const dockerfile::File& file, const dockerfile::Checked& checked) {
       if (shown == FindingsShown::kAsText) findings = findings_text(file, checked, session.debug);
       if (shown != FindingsShown::kAsEvents) return;
@@ -173,11 +173,11 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (!request.secrets.empty() || !request.ssh.empty()) (void)prctl(PR_SET_DUMPABLE, 0);
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
   if (call.method != Call::Method::kBuild) {
-    return with_tools<int>(session, request,
+    return with_tools<int>(session, arguments, request,
                            [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
   }
   std::string findings;
-  auto built = build_it(session, request, *reader, findings_shown(session, arguments), findings);
+  auto built = build_it(session, arguments, request, *reader, findings_shown(session, arguments), findings);
   reader->finish();
   if (!findings.empty()) session.say(findings);
   const auto outcome = TRY(std::move(built));

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/registry_name.hpp"
+#include "cli/registry_options.hpp"
 #include "cli/session.hpp"
 
 namespace slipway::cli {
@@ -51,10 +52,11 @@ Result<int> run(Session& session, const Arguments& arguments) {
                                .with_hint("echo PASSWORD | slipway login -u USER --password-stdin REGISTRY"));
   }
   const auto who = TRY(std::move(made));
-  const auto client = TRY(session.registry_client());
+  const auto client = TRY(session.registry_client(arguments));
   TRY(context(client.check_login(registry, who, session.cancel), "while logging in to {}", registry));
-  const auto path = TRY(registry::save_login(session.environment, registry, who));
-  session.say(fmt::format("WARNING! Your password will be stored unencrypted in {}.\n", printable(path)));
+  const auto saved = TRY(registry::save_login(session.environment, registry, who, session.variables, session.cancel));
+  if (saved.helper.empty())
+    session.say(fmt::format("WARNING! Your password will be stored unencrypted in {}.\n", printable(saved.path)));
   TRY(session.out.write("Login Succeeded\n"));
   return 0;
 }
@@ -64,12 +66,13 @@ Result<int> run(Session& session, const Arguments& arguments) {
 const Command& login_command() {
   static const Command command = {
       .name = "login",
-      .summary = "Check credentials for a registry and keep them in docker's config.json",
+      .summary = "Check credentials for a registry and keep them as docker does",
       .arguments = "[SERVER]",
       .examples = {{"echo \"$TOKEN\" | slipway login -u ci --password-stdin registry.example", "in CI"},
                    {"slipway login registry.example:5000", "asks on the terminal"},
                    {"slipway login", "Docker Hub"}},
-      .options = {{.name = "password",
+      .options = {kInsecureRegistryOption,
+                  {.name = "password",
                    .letter = 'p',
                    .takes = Takes::kValue,
                    .value = "TEXT",

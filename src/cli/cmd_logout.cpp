@@ -8,7 +8,7 @@ namespace {
 Result<int> run(Session& session, const Arguments& arguments) {
   const auto registry =
       TRY(registry_name(arguments.positional().empty() ? "" : std::string_view(arguments.positional()[0])));
-  const bool removed = TRY(registry::remove_login(session.environment, registry));
+  const bool removed = TRY(registry::remove_login(session.environment, registry, session.variables, session.cancel));
   const std::string shown = registry == "docker.io" ? "https://index.docker.io/v1/" : registry;
   TRY(session.out.write(
       fmt::format("{} {}\n", removed ? "Removing login credentials for" : "Not logged in to", shown)));

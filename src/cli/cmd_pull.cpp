@@ -1,5 +1,6 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/registry_options.hpp"
 #include "cli/workplace.hpp"
 
 namespace slipway::cli {
@@ -11,7 +12,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto platform = TRY(platform_of(arguments));
   const bool quiet = arguments.flag("quiet");
   auto reader = TRY(session.progress(arguments, "Pulling"));
-  auto place = TRY(open_workplace(session, "pull"));
+  auto place = TRY(open_workplace(session, arguments, "pull"));
   if (!quiet && tag_was_added(reference, text)) TRY(session.out.write("Using default tag: latest\n"));
   const auto before = TRY(place.store.find_name(session.scope, reference));
   auto pulled = place.images().pull(reference, platform, *reader, session.cancel);
@@ -41,6 +42,8 @@ const Command& pull_command() {
                    .value = "OS/ARCH",
                    .help = "the platform to take from an image for several (default: this machine's)"},
                   kProgressOption,
+                  kRegistryMirrorOption,
+                  kInsecureRegistryOption,
                   {.name = "quiet", .letter = 'q', .help = "show only the name"}},
       .least = 1,
       .most = 1,

@@ -1,5 +1,6 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/registry_options.hpp"
 #include "cli/workplace.hpp"
 
 namespace slipway::cli {
@@ -41,7 +42,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (all_tags && !tag_was_added(given, text))
     return fail(Code::kUsage, "a tag can not be used with --all-tags: {}", quoted(text, 300));
   auto reader = TRY(session.progress(arguments, "Pushing"));
-  auto place = TRY(open_workplace(session, "push"));
+  auto place = TRY(open_workplace(session, arguments, "push"));
   const auto names = TRY(names_to_push(place.store, session, given, all_tags));
   if (!quiet) {
     if (!all_tags && tag_was_added(given, text)) TRY(session.out.write("Using default tag: latest\n"));
@@ -68,6 +69,7 @@ const Command& push_command() {
                    {"slipway push -q 127.0.0.1:5000/app:1", "to a registry on loopback, by plain HTTP"}},
       .options = {{.name = "all-tags", .letter = 'a', .help = "push all tags of the repository"},
                   kProgressOption,
+                  kInsecureRegistryOption,
                   {.name = "quiet", .letter = 'q', .help = "show only the name"}},
       .least = 1,
       .most = 1,

@@ -74,7 +74,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
       return fail(Code::kUsage, "option --format is docker-archive or oci-archive, not {}", quoted(*format, 64));
     kind = image::ArchiveKind::kOciOnly;
   }
-  auto place = TRY(open_workplace(session, "save"));
+  auto place = TRY(open_workplace(session, arguments, "save"));
   std::vector<image::SaveItem> items;
   for (const auto& text : arguments.positional()) TRY(collect(session, place, text, items));
   progress::NullSink silent;

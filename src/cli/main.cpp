@@ -49,6 +49,12 @@ void fill_standard_descriptors() {
     if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
 }
 
+slipway::registry::Variables all_variables() {
+  slipway::registry::Variables variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,6 +68,7 @@ int main(int argc, char** argv) {
         const char* value = std::getenv(name.c_str());
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
       },
+      .variables = all_variables(),
       .uid = geteuid(),
       .cancel = source.cancel(),
       .signal = [] { return stopped_by.load(); },

@@ -24,6 +24,7 @@ Result<int> dispatch(const Process& process, const CommandLine& line, StandardOu
                   .cancel = process.cancel,
                   .out = out,
                   .say = process.say,
+                  .variables = process.variables,
                   .enter_user_namespace = process.enter_user_namespace};
   if (command.name == "doctor" || command.needs == Needs::kStore)
     session.root = TRY(store_root(line.arguments, process.environment, process.uid));

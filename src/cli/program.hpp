@@ -14,6 +14,7 @@ namespace slipway::cli {
 struct Process {
   std::vector<std::string> words;  ///< the command line without the program's name
   registry::Environment environment;
+  registry::Variables variables = {};  ///< all of the environment, for credential helpers
   unsigned uid = 0;
   Cancel cancel;
   std::function<int()> signal = [] { return 0; };  ///< the signal that fired `cancel`; 0: none

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "cli/registry_options.hpp"
 #include "cli/terminal.hpp"
 #include "sys/file.hpp"
 
@@ -18,8 +19,10 @@ Result<store::Store> Session::open_store() const {
   return store::Store::open(root, options);  // its errors name the root
 }
 
-Result<registry::Client> Session::registry_client() const {
-  return registry::Client::make(TRY(registry::ClientOptions::from_environment(environment)));
+Result<registry::Client> Session::registry_client(const Arguments& arguments) const {
+  auto options = TRY(registry::ClientOptions::from_environment(environment, variables));
+  TRY(apply_registry_options(arguments, options));
+  return registry::Client::make(std::move(options));
 }
 
 Result<std::unique_ptr<ProgressReader>> Session::progress(const Arguments& arguments, std::string_view phase) const {

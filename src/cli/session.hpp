@@ -28,13 +28,15 @@ class Session {
   std::string scope = "default";
   /// Text for people, at once (standard error).
   std::function<void(std::string_view)> say = [](std::string_view) {};
+  registry::Variables variables = {};  ///< all of the environment, for credential helpers
   /// For an ordinary user: enters the user namespace that the store lives in. Called by main before the command; doctor
   /// calls it by itself to report what is wrong.
   std::function<Status()> enter_user_namespace = [] { return Status{}; };
 
   [[nodiscard]] std::string variable(const std::string& name) const { return environment(name).value_or(""); }
   [[nodiscard]] Result<store::Store> open_store() const;
-  [[nodiscard]] Result<registry::Client> registry_client() const;
+  /// Registries as environment, files and the options of cli/registry_options.hpp have them.
+  [[nodiscard]] Result<registry::Client> registry_client(const Arguments& arguments) const;
   /// Reader of progress as `--progress` (or --quiet, BUILDKIT_PROGRESS, and whether standard error is a terminal) says;
   /// `phase` is "Building", "Pulling", ….
   [[nodiscard]] Result<std::unique_ptr<ProgressReader>> progress(const Arguments& arguments,

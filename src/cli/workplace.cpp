@@ -8,8 +8,8 @@
 
 namespace slipway::cli {
 
-Result<Workplace> open_workplace(const Session& session, std::string_view purpose) {
-  auto client = TRY(session.registry_client());
+Result<Workplace> open_workplace(const Session& session, const Arguments& arguments, std::string_view purpose) {
+  auto client = TRY(session.registry_client(arguments));
   auto store = TRY(session.open_store());
   auto lease = TRY(store.lease(purpose));
   return Workplace{std::move(store), std::move(lease), std::move(client), session.scope};

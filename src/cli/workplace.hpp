@@ -17,7 +17,8 @@ struct Workplace {
   std::string scope;
   [[nodiscard]] image::Images images() { return {store, lease, client, scope}; }
 };
-[[nodiscard]] Result<Workplace> open_workplace(const Session& session, std::string_view purpose);
+[[nodiscard]] Result<Workplace> open_workplace(const Session& session, const Arguments& arguments,
+                                               std::string_view purpose);
 
 /// The platform that an option names (at most one), or this machine's.
 [[nodiscard]] Result<oci::Platform> platform_of(const Arguments& arguments);

@@ -28,10 +28,11 @@ std::string basic(const Credential& credential) {
   return "Basic " + base64_encode(credential.username + ":" + credential.password);
 }
 
-Result<http::Url> check_realm(const std::string& text, const http::Url& registry) {
+Result<http::Url> check_realm(const std::string& text, const http::Url& registry, Trust trust) {
   auto realm = TRY(context(http::Url::parse(text), "while reading the token realm that {} names", registry.origin()));
-  const bool plain_loopback = registry.scheme() == "http" && registry.loopback() && realm.loopback();
-  if (realm.scheme() == "https" || plain_loopback) return realm;
+  const bool loopback = registry.loopback() && realm.loopback();
+  const bool plain = registry.scheme() == "http" && (loopback || trust == Trust::kAnybody);
+  if (realm.scheme() == "https" || plain) return realm;
   return fail(Code::kPermissionDenied,
               "{} sends us to the token server {}, which is not https; no credentials go there", registry.origin(),
               printable(realm.origin()));
@@ -42,11 +43,18 @@ Result<http::Url> check_realm(const std::string& text, const http::Url& registry
 Attempt<std::string> Authenticator::authorization(const Scopes& scopes, const Cancel& cancel) {
   // The lock is held while a token is fetched: whoever else needs one waits for it instead of asking too.
   auto state = state_.lock();
+  if (state->kind != Kind::kNone && !state->looked_up) {
+    auto credential = lookup_ ? lookup_(cancel) : std::nullopt;
+    if (!credential)
+      return give_up(std::move(credential).error().add_context("while looking for the credentials of " + registry_));
+    state->credential = *std::move(credential);
+    state->looked_up = true;
+  }
   switch (state->kind) {
     case Kind::kNone:
       return std::string();
     case Kind::kBasic:
-      return credential_ ? basic(*credential_) : std::string();
+      return state->credential ? basic(*state->credential) : std::string();
     case Kind::kBearer:
       break;
   }
@@ -70,7 +78,7 @@ Result<bool> Authenticator::challenged(const http::Headers& headers, const http:
   };
   auto state = state_.lock();
   if (const auto bearer = find("bearer"); bearer != challenges.end()) {
-    const auto realm = check_realm(bearer->parameters["realm"], base);
+    const auto realm = check_realm(bearer->parameters["realm"], base, trust_);
     if (!realm) return std::unexpected(realm.error());
     if (state->realm && !state->realm->same_origin(*realm)) {
       return fail(Code::kPermissionDenied, "{} changed its token server from {} to {}", base.origin(),
@@ -86,14 +94,20 @@ Result<bool> Authenticator::challenged(const http::Headers& headers, const http:
   }
   if (find("basic") == challenges.end()) return false;
   state->kind = Kind::kBasic;
-  return credential_ && used != basic(*credential_);
+  return !state->looked_up || (state->credential && used != basic(*state->credential));
+}
+
+std::string Authenticator::username() const {
+  const auto state = state_.lock();
+  return state->credential ? state->credential->username : "";
 }
 
 http::Request Authenticator::token_request(const State& state, const Scopes& scopes) const {
   http::Request request{.url = *state.realm, .headers = {{"Accept", "application/json"}}};
-  if (credential_ && !credential_->identity_token.empty()) {
+  const auto& credential = state.credential;
+  if (credential && !credential->identity_token.empty()) {
     std::string form = "grant_type=refresh_token&client_id=slipway&service=" + http::percent_encode(state.service) +
-                       "&refresh_token=" + http::percent_encode(credential_->identity_token);
+                       "&refresh_token=" + http::percent_encode(credential->identity_token);
     if (!scopes.empty()) form += "&scope=" + http::percent_encode(joined(scopes));
     request.method = "POST";
     request.headers.push_back({"Content-Type", "application/x-www-form-urlencoded"});
@@ -102,9 +116,9 @@ http::Request Authenticator::token_request(const State& state, const Scopes& sco
   }
   if (!state.service.empty()) request.url = request.url.with_query("service", state.service);
   for (const auto& scope : scopes) request.url = request.url.with_query("scope", scope);
-  if (credential_) {
-    request.url = request.url.with_query("account", credential_->username);
-    request.headers.push_back({"Authorization", basic(*credential_)});
+  if (credential) {
+    request.url = request.url.with_query("account", credential->username);
+    request.headers.push_back({"Authorization", basic(*credential)});
   }
   return request;
 }
@@ -118,6 +132,7 @@ Attempt<Authenticator::Token> Authenticator::fetch_token(const State& state, con
   if (!registrys) return give_up(std::move(registrys).error());
   request.tls = *std::move(own);
   if (request.tls.extra_roots.empty()) request.tls.extra_roots = registrys->extra_roots;
+  request.tls.verify = trust_ == Trust::kVerified;
 
   const std::string what = fmt::format("a token for {}", registry_);
   const auto answer = transport_.fetch(
@@ -125,8 +140,9 @@ Attempt<Authenticator::Token> Authenticator::fetch_token(const State& state, con
   if (!answer) return std::unexpected(answer.error());
   const Reply& reply = *answer;
   if (reply.status != 200)
-    return std::unexpected(
-        setback_of_status(reply, what, {"the token server " + request.url.origin(), registry_, username()}));
+    return std::unexpected(setback_of_status(
+        reply, what,
+        {"the token server " + request.url.origin(), registry_, state.credential ? state.credential->username : ""}));
 
   const auto parse = [&]() -> Result<Token> {
     const auto document = TRY(oci::Json::parse(reply.body, {.bytes = kTokenReplyLimit, .depth = 16}));

@@ -4,12 +4,14 @@
 // value for exactly the scopes of an operation: Basic, or a Bearer token fetched from the realm and kept in memory
 // until it expires. Rules for the realm, which comes from a stranger (docs/security.md, invariant 5; distribution's
 // token.md):
-//   * https anywhere, or plain http when registry and realm are both loopback and the registry itself is plain http;
+//   * https anywhere, or plain http when the registry itself is plain http and both are loopback, or the registry was
+//     called insecure: then whoever sits on that line could ask for Basic as well;
 //   * no user information, no redirects: a token server that redirects is an error;
 //   * one realm per host and life: a registry that changes it later does not get the credentials sent elsewhere.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,18 +20,23 @@
 #include "base/cancel.hpp"
 #include "base/synced.hpp"
 #include "http/url.hpp"
-#include "registry/credentials.hpp"
+#include "registry/credential.hpp"
+#include "registry/registry_rules.hpp"
 #include "registry/transport.hpp"
 
 namespace slipway::registry {
 
 using Scopes = std::vector<std::string>;  ///< "repository:team/app:pull,push"
+/// Gives the credential for the one registry of an Authenticator, or nothing. May call a program.
+using CredentialLookup = std::function<Result<std::optional<Credential>>(const Cancel&)>;
 
 class Authenticator {
  public:
-  /// `registry` is the name people use ("docker.io"), for texts and for certs.d.
-  Authenticator(const Transport& transport, std::string registry, std::optional<Credential> credential)
-      : transport_(transport), registry_(std::move(registry)), credential_(std::move(credential)) {}
+  /// `registry` is the name people use ("docker.io"), for texts and for certs.d. `lookup` is called once, when the
+  /// registry asks who we are; empty: nobody.
+  Authenticator(const Transport& transport, std::string registry, CredentialLookup lookup,
+                Trust trust = Trust::kVerified)
+      : transport_(transport), registry_(std::move(registry)), lookup_(std::move(lookup)), trust_(trust) {}
 
   /// The value of Authorization, or "" when nobody asked for one yet.
   [[nodiscard]] Attempt<std::string> authorization(const Scopes& scopes, const Cancel& cancel);
@@ -38,8 +45,8 @@ class Authenticator {
   /// is something new to offer.
   [[nodiscard]] Result<bool> challenged(const http::Headers& headers, const http::Url& base, const Scopes& scopes,
                                         const std::string& used);
-  [[nodiscard]] bool has_credential() const { return credential_.has_value(); }
-  [[nodiscard]] std::string username() const { return credential_ ? credential_->username : ""; }
+  /// Whose credentials are shown; "" for nobody's.
+  [[nodiscard]] std::string username() const;
 
  private:
   enum class Kind : unsigned char { kNone, kBasic, kBearer };
@@ -51,6 +58,8 @@ class Authenticator {
     Kind kind = Kind::kNone;
     std::optional<http::Url> realm;
     std::string service;
+    bool looked_up = false;
+    std::optional<Credential> credential;
     std::map<std::string, Token> tokens;  ///< by scopes
   };
   Attempt<Token> fetch_token(const State& state, const Scopes& scopes, const Cancel& cancel) const;
@@ -58,8 +67,9 @@ class Authenticator {
 
   const Transport& transport_;
   const std::string registry_;
-  const std::optional<Credential> credential_;
-  Synced<State> state_;
+  const CredentialLookup lookup_;
+  const Trust trust_;
+  mutable Synced<State> state_;
 };
 
 }  // namespace slipway::registry

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
@@ -34,8 +35,8 @@ struct ClientOptions {
   std::string ca_directory;         ///< SSL_CERT_DIR
   int first_retry_ms = 250;         ///< wait before the first retry of a passing failure; doubles each time
   int silence_timeout_ms = 60'000;  ///< a transfer that moves no byte for so long has failed
-  /// Credentials and trust as a user's environment has them.
-  static Result<ClientOptions> from_environment(const Environment& environment);
+  /// Credentials, trust, mirrors and proxies; `variables` are for credential helpers (credentials.hpp).
+  static Result<ClientOptions> from_environment(const Environment& environment, Variables variables = {});
 };
 
 /// A manifest or index as the registry gave it: bytes verified against the digest that was asked for (or named by the
@@ -46,7 +47,14 @@ struct Document {
   oci::Digest digest;
 };
 
+/// What a HEAD told of a manifest.
+struct Named {
+  oci::Digest digest;
+  std::string media_type;
+};
+
 class Repository;
+struct Notices;
 
 class Client {
  public:
@@ -59,6 +67,8 @@ class Client {
   [[nodiscard]] Status check_login(const std::string& registry, const Credential& credential,
                                    const Cancel& cancel) const;
   [[nodiscard]] int parallel_transfers() const;
+  /// Lines for people that came up since the last call: a mirror that is passed over, and why.
+  [[nodiscard]] std::vector<std::string> take_notices() const;
 
  private:
   struct State;
@@ -69,11 +79,18 @@ class Client {
 /// One repository; a cheap copy, safe in any thread.
 class Repository {
  public:
+  // What is pulled is asked of the registry's mirrors first, then of the registry (RegistryRule). Whatever a mirror
+  // gives under a tag is the tag's; under a digest it is verified. Any failure of a mirror, wrong bytes included, goes
+  // on to the next one; the error that comes back is the last one's.
+
   /// By tag or digest of the reference. kNotFound says the name; kUnauthenticated says the host and `slipway login`.
   [[nodiscard]] Result<Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
+  /// What manifest() would give, without its bytes: one HEAD. Nothing when the registry does not say (no digest in its
+  /// answer, or no HEAD); errors as manifest().
+  [[nodiscard]] Result<std::optional<Named>> look_up(const oci::Reference& reference, const Cancel& cancel) const;
   /// Streams a blob's bytes to `sink` in order; resumes a broken transfer; ends in error when they are more than
   /// `descriptor.size` or fewer. The bytes are NOT yet verified by digest: commit does. An error of `sink` ends the
-  /// transfer and comes back unchanged.
+  /// transfer and comes back unchanged. When bytes turn out wrong and `falls_back()`, without_mirrors() has others.
   [[nodiscard]] Status blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_blob(const oci::Digest& digest, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_manifest(const oci::Digest& digest, const Cancel& cancel) const;
@@ -86,6 +103,11 @@ class Repository {
   /// PUT of a manifest or index under a tag or its digest.
   [[nodiscard]] Status put_manifest(const std::string& bytes, const std::string& media_type,
                                     const std::string& tag_or_digest, const Cancel& cancel) const;
+
+  /// Whether something else than the registry itself may have answered, and the registry may be asked as well.
+  [[nodiscard]] bool falls_back() const;
+  /// The same repository, asked of the registry only.
+  [[nodiscard]] Repository without_mirrors() const;
 
   struct State;  ///< registry/repository.hpp
 

@@ -7,6 +7,7 @@
 #include "oci/json.hpp"
 #include "registry/base64.hpp"
 #include "registry/config_file.hpp"
+#include "registry/credential_helper.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::registry {
@@ -53,17 +54,57 @@ Result<Credential> read_entry(const oci::Json& entry) {
   return credential;
 }
 
-Status read_auths(std::string_view text, const std::string& source, Entries& entries) {
-  const oci::Json document = TRY(context(oci::Json::parse(text), "while reading {}", source));
-  for (const oci::Json entry : TRY(context(document.map("auths"), "while reading {}", source))) {
+/// What one configuration says.
+struct Document {
+  Entries entries;
+  std::map<std::string, std::string> helpers;  ///< credHelpers: names by registry
+  std::string store;                           ///< credsStore
+
+  /// The name of the helper that keeps a registry's credentials; empty: none.
+  [[nodiscard]] std::string helper_for(const std::string& registry) const {
+    const auto found = helpers.find(registry);
+    return found == helpers.end() ? store : found->second;
+  }
+};
+
+Result<Document> parse_document(std::string_view text) {
+  const oci::Json json = TRY(oci::Json::parse(text));
+  Document document;
+  for (const oci::Json entry : TRY(json.map("auths"))) {
     const std::string key(entry.key());
-    Credential credential =
-        TRY(context(read_entry(entry), "while reading the credentials of {} in {}", slipway::quoted(key), source));
+    Credential credential = TRY(context(read_entry(entry), "while reading the credentials of {}", slipway::quoted(key)));
     const bool empty = credential.username.empty() && credential.identity_token.empty();
     if (const std::string registry = registry_of_key(key); !registry.empty() && !empty)
-      entries.insert({registry, std::move(credential)});
+      document.entries.insert({registry, std::move(credential)});
   }
-  return {};
+  for (const oci::Json entry : TRY(json.map("credHelpers"))) {
+    const std::string registry = registry_of_key(entry.key());
+    const std::string name(TRY(entry.as_string()));
+    if (!registry.empty() && !name.empty()) document.helpers.insert({registry, name});
+  }
+  document.store = TRY(json.string("credsStore"));
+  return document;
+}
+
+/// Nothing when there is no text.
+Result<std::optional<Document>> read_document(std::string_view text, const std::string& source) {
+  if (trim(text).empty()) return std::nullopt;
+  return TRY(context(parse_document(text), "while reading {}", source));
+}
+
+Result<std::optional<Document>> read_user_document(const Environment& environment) {
+  const std::string path = config_path(environment);
+  if (path.empty()) return std::nullopt;
+  return TRY(read_document(TRY(read_config(path)).value_or(""), printable(path)));
+}
+
+/// The helper that the user's file names for a registry, ready to be called.
+Result<std::optional<CredentialHelper>> users_helper(const Environment& environment, const std::string& registry,
+                                                     const Variables& variables) {
+  const auto document = TRY(read_user_document(environment));
+  const std::string name = document ? document->helper_for(registry_of_key(registry)) : "";
+  if (name.empty()) return std::nullopt;
+  return TRY(CredentialHelper::find(name, environment("PATH").value_or(""), variables));
 }
 
 /// Reads, edits and replaces the user's file; everything that `edit` does not touch stays, in its order.
@@ -95,61 +136,71 @@ Result<std::string> edit_config(const Environment& environment,
 }  // namespace
 
 struct CredentialStore::State {
-  Entries entries;
+  std::vector<Document> documents;  ///< the first that knows counts
+  std::string path;                 ///< PATH, for helpers
+  Variables variables;
 };
 
-Result<CredentialStore> CredentialStore::load(const Environment& environment) {
+Result<CredentialStore> CredentialStore::load(const Environment& environment, Variables variables) {
   auto state = std::make_shared<State>();
-  if (const auto text = environment("DOCKER_AUTH_CONFIG"); text && !trim(*text).empty()) {
-    if (std::ssize(*text) > kConfigFileLimit) return fail(Code::kOutOfRange, "DOCKER_AUTH_CONFIG is too long");
-    TRY(read_auths(*text, "DOCKER_AUTH_CONFIG", state->entries));  // first: insert() keeps what is there
-  }
-  if (const std::string path = config_path(environment); !path.empty()) {
-    const auto text = TRY(read_config(path));
-    if (text && !trim(*text).empty()) TRY(read_auths(*text, printable(path), state->entries));
-  }
+  state->path = environment("PATH").value_or("");
+  state->variables = std::move(variables);
+  const std::string text = environment("DOCKER_AUTH_CONFIG").value_or("");
+  if (std::ssize(text) > kConfigFileLimit) return fail(Code::kOutOfRange, "DOCKER_AUTH_CONFIG is too long");
+  if (auto document = TRY(read_document(text, "DOCKER_AUTH_CONFIG"))) state->documents.push_back(*std::move(document));
+  if (auto document = TRY(read_user_document(environment))) state->documents.push_back(*std::move(document));
   CredentialStore store;
   store.state_ = std::move(state);
   return store;
 }
 
-std::optional<Credential> CredentialStore::find(const std::string& registry) const {
+Result<std::optional<Credential>> CredentialStore::find(const std::string& registry, const Cancel& cancel) const {
   if (!state_) return std::nullopt;
-  const auto found = state_->entries.find(registry_of_key(registry));
-  if (found == state_->entries.end()) return std::nullopt;
-  return found->second;
+  const std::string name = registry_of_key(registry);
+  for (const Document& document : state_->documents) {
+    if (const std::string helper_name = document.helper_for(name); !helper_name.empty()) {
+      const auto helper = TRY(CredentialHelper::find(helper_name, state_->path, state_->variables));
+      if (auto credential = TRY(helper.get(key_of_registry(registry), cancel))) return credential;
+    }
+    const auto found = document.entries.find(name);
+    if (found != document.entries.end()) return found->second;
+  }
+  return std::nullopt;
 }
 
-Result<std::string> save_login(const Environment& environment, const std::string& registry,
-                               const Credential& credential) {
+Result<SavedLogin> save_login(const Environment& environment, const std::string& registry, const Credential& credential,
+                              const Variables& variables, const Cancel& cancel) {
+  const auto helper = TRY(users_helper(environment, registry, variables));
+  if (helper) TRY(helper->store(key_of_registry(registry), credential, cancel));
   bool changed = false;
-  return edit_config(
-      environment,
-      [&](nlohmann::ordered_json& root) {
-        auto entry = nlohmann::ordered_json::object();
-        entry["auth"] = base64_encode(credential.username + ":" + credential.password);
-        if (!credential.identity_token.empty()) entry["identitytoken"] = credential.identity_token;
-        root["auths"][key_of_registry(registry)] = std::move(entry);
-        return true;
-      },
-      changed);
+  const auto edit = [&](nlohmann::ordered_json& root) {
+    auto entry = nlohmann::ordered_json::object();  // empty beside a helper, as docker writes it
+    if (!helper) {
+      entry["auth"] = base64_encode(credential.username + ":" + credential.password);
+      if (!credential.identity_token.empty()) entry["identitytoken"] = credential.identity_token;
+    }
+    root["auths"][key_of_registry(registry)] = std::move(entry);
+    return true;
+  };
+  return SavedLogin{TRY(edit_config(environment, edit, changed)), helper ? helper->program() : ""};
 }
 
-Result<bool> remove_login(const Environment& environment, const std::string& registry) {
+Result<bool> remove_login(const Environment& environment, const std::string& registry, const Variables& variables,
+                          const Cancel& cancel) {
+  const auto helper = TRY(users_helper(environment, registry, variables));
+  const bool erased = helper && TRY(helper->erase(key_of_registry(registry), cancel));
   bool changed = false;
-  TRY(edit_config(
-      environment,
-      [&](nlohmann::ordered_json& root) {
-        const auto auths = root.find("auths");
-        if (auths == root.end()) return false;
-        std::vector<std::string> doomed;
-        for (const auto& [key, entry] : auths->items())
-          if (registry_of_key(key) == registry_of_key(registry)) doomed.push_back(key);
-        for (const auto& key : doomed) auths->erase(key);
-        return !doomed.empty();
-      },
-      changed));
-  return changed;
+  const auto edit = [&](nlohmann::ordered_json& root) {
+    const auto auths = root.find("auths");
+    if (auths == root.end()) return false;
+    std::vector<std::string> doomed;
+    for (const auto& [key, entry] : auths->items())
+      if (registry_of_key(key) == registry_of_key(registry)) doomed.push_back(key);
+    for (const auto& key : doomed) auths->erase(key);
+    return !doomed.empty();
+  };
+  TRY(edit_config(environment, edit, changed));
+  return changed || erased;
 }
 
 }  // namespace slipway::registry

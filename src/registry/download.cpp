@@ -10,8 +10,9 @@ constexpr std::int64_t kForgivingProgress = 1 << 20;
 
 class Download {
  public:
-  Download(Host& host, Ask ask, const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel)
-      : host_(host), ask_(std::move(ask)), size_(descriptor.size), sink_(sink), cancel_(cancel) {
+  Download(Host& host, Ask ask, const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
+           const Cancel& cancel)
+      : host_(host), ask_(std::move(ask)), size_(descriptor.size), sink_(sink), cancel_(cancel), offset_(from) {
     ask_.accept = {200, 206};
     ask_.head = [this](const http::Response& response) { return head(response); };
     ask_.sink = [this](std::string_view bytes) { return take(bytes); };
@@ -87,17 +88,17 @@ class Download {
   const std::int64_t size_;
   const layer::Target& sink_;
   const Cancel& cancel_;
-  std::int64_t offset_ = 0;  ///< bytes given to the sink
-  std::int64_t skip_ = 0;    ///< bytes of this answer that the sink has already
+  std::int64_t offset_;    ///< bytes given to the sink
+  std::int64_t skip_ = 0;  ///< bytes of this answer that the sink has already
 };
 
 }  // namespace
 
-Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const {
-  Ask ask{.location = state_->path("blobs/" + descriptor.digest.text()),
-          .scopes = state_->pull(),
-          .what = state_->blob_name(descriptor.digest)};
-  return Download(*state_->host, std::move(ask), descriptor, sink, cancel).run();
+Status Repository::State::download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
+                                   const Cancel& cancel) const {
+  Ask ask{
+      .location = path("blobs/" + descriptor.digest.text()), .scopes = pull(), .what = blob_name(descriptor.digest)};
+  return Download(*host, std::move(ask), descriptor, from, sink, cancel).run();
 }
 
 }  // namespace slipway::registry

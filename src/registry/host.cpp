@@ -34,18 +34,20 @@ Attempt<http::Url> attempt_url(Result<http::Url> url) {
 
 }  // namespace
 
-Host::Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential,
-           Trust trust)
+Host::Host(std::shared_ptr<const Transport> transport, std::string registry, CredentialLookup lookup, Access access)
     : transport_(std::move(transport)),
       registry_(std::move(registry)),
       authority_(authority_of(registry_)),
-      trust_(trust),
-      authenticator_(*transport_, registry_, std::move(credential)) {}
+      access_(access),
+      policy_(transport_->policy()),
+      authenticator_(*transport_, registry_, std::move(lookup), access.plain ? Trust::kAnybody : access.trust) {
+  if (!access_.patient) policy_.most = 0;
+}
 
 Result<http::Tls> Host::tls_for(const http::Url& url) const {
   http::Tls own = TRY(transport_->tls_for(registry_));
   if (url.authority() == authority_) {
-    own.verify = trust_ == Trust::kVerified;
+    own.verify = access_.trust == Trust::kVerified;
     return own;
   }
   // Another host that the registry sends us to: its own certs.d, or the registry's roots (as docker has it), and never
@@ -60,7 +62,8 @@ Result<http::Tls> Host::tls_for(const http::Url& url) const {
 Attempt<std::string> Host::choose_scheme(const Cancel& cancel) const {
   const auto encrypted = attempt_url(http::Url::parse("https://" + authority_ + "/"));
   if (!encrypted) return std::unexpected(encrypted.error());
-  if (!encrypted->loopback() && trust_ == Trust::kVerified) return "https";
+  if (access_.plain) return "http";
+  if (!encrypted->loopback() && access_.trust != Trust::kAnybody) return "https";
   const auto tls = transport_->speaks_tls(*encrypted, cancel);
   if (tls) return *tls ? "https" : "http";
   if (tls.error().trouble == http::Trouble::kConnect && !names_port(authority_)) return "http";  // on its own port

@@ -34,11 +34,18 @@ struct Ask {
   std::function<Status(std::string_view)> sink;
 };
 
+/// How a host is reached, as its rule has it.
+struct Access {
+  Trust trust = Trust::kVerified;
+  bool plain = false;   ///< plain HTTP and nothing else
+  bool patient = true;  ///< false: one attempt, because there is somebody else to ask
+  friend auto operator<=>(const Access&, const Access&) = default;
+};
+
 class Host {
  public:
   /// `registry` as references have it: "docker.io", "127.0.0.1:5000".
-  Host(std::shared_ptr<const Transport> transport, std::string registry, std::optional<Credential> credential,
-       Trust trust = Trust::kVerified);
+  Host(std::shared_ptr<const Transport> transport, std::string registry, CredentialLookup lookup, Access access = {});
 
   [[nodiscard]] Attempt<Reply> exchange(const Ask& ask, const Cancel& cancel);
   /// exchange() with retries.
@@ -46,7 +53,7 @@ class Host {
   /// The absolute form of a Location header of this host.
   [[nodiscard]] Result<std::string> absolute(const std::string& location);
   [[nodiscard]] const std::string& registry() const { return registry_; }
-  [[nodiscard]] const RetryPolicy& policy() const { return transport_->policy(); }
+  [[nodiscard]] const RetryPolicy& policy() const { return policy_; }
 
  private:
   /// Finds out once whether the host speaks TLS (plain HTTP is for loopback and Trust::kAnybody), and what it asks for.
@@ -59,7 +66,8 @@ class Host {
   std::shared_ptr<const Transport> transport_;
   std::string registry_;
   std::string authority_;
-  Trust trust_;
+  Access access_;
+  RetryPolicy policy_;
   Authenticator authenticator_;
   Synced<std::optional<http::Url>> base_;
 };

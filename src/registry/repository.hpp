@@ -1,17 +1,34 @@
 // What the parts of a Repository share (client.cpp, download.cpp, upload.cpp).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "registry/client.hpp"
 #include "registry/host.hpp"
 
 namespace slipway::registry {
 
+/// A mirror's host, shared by all repositories: one that is away is left alone for a while.
+struct MirrorHost {
+  std::shared_ptr<Host> host;
+  std::string prefix;
+  Synced<std::int64_t> away_until;  ///< monotonic ms
+};
+
 struct Repository::State {
   std::shared_ptr<Host> host;
   std::string name;  ///< "team/app"
+
+  struct Source {
+    std::shared_ptr<MirrorHost> mirror;
+    std::shared_ptr<State> state;  ///< the repository there
+  };
+  std::vector<Source> mirrors = {};  ///< asked first for what is pulled
+  bool origin_fallback = true;
+  std::shared_ptr<Notices> notices = {};
 
   [[nodiscard]] std::string path(std::string_view rest) const { return fmt::format("/v2/{}/{}", name, rest); }
   [[nodiscard]] Scopes pull() const { return {fmt::format("repository:{}:pull", name)}; }
@@ -19,6 +36,12 @@ struct Repository::State {
   [[nodiscard]] std::string blob_name(const oci::Digest& digest) const {
     return fmt::format("blob {} of {}", digest.text(), name);
   }
+  // --- of this host alone, mirrors left aside
+  [[nodiscard]] Result<registry::Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
+  [[nodiscard]] Result<std::optional<Named>> look_up(const oci::Reference& reference, const Cancel& cancel) const;
+  /// From byte `from` on.
+  [[nodiscard]] Status download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
+                                const Cancel& cancel) const;
   /// HEAD: 200 or 404.
   [[nodiscard]] Result<bool> exists(const std::string& path, const Scopes& scopes, const std::string& what,
                                     const Cancel& cancel) const;

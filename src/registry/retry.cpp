@@ -9,7 +9,7 @@ namespace slipway::registry {
 
 Status wait_for_retry(const RetryPolicy& policy, const Setback& setback, int tried, const Cancel& cancel) {
   TRY(cancel.check());
-  if (tried >= setback.retries || setback.retry_after.value_or(0) > kLongestRetryAfter)
+  if (tried >= std::min(setback.retries, policy.most) || setback.retry_after.value_or(0) > kLongestRetryAfter)
     return std::unexpected(setback.error);
   std::int64_t wait_ms = std::min<std::int64_t>(std::int64_t{policy.first_wait_ms} << tried, 5000);
   if (setback.retry_after) wait_ms = std::max(wait_ms, *setback.retry_after * 1000);

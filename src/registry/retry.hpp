@@ -34,6 +34,7 @@ using Attempt = std::expected<T, Setback>;
 
 struct RetryPolicy {
   int first_wait_ms = 250;  ///< doubles with each retry, up to 5 s
+  int most = kMostRetries;  ///< 0: somebody else is asked instead
 };
 
 /// Waits before retry number `tried` + 1, or gives the setback's error when it is not to be tried again.

@@ -80,6 +80,16 @@ Result<http::Tls> Transport::tls_for(const std::string& name) const {
       break;
     }
   }
+  const RegistryRule rule = rule_for(rules_, {}, name);
+  if (!rule.ca_file.empty()) {
+    tls.extra_roots += TRY(context(sys::read_file(rule.ca_file, kCertificateLimit),
+                                   "while reading the certificates that {} is trusted by", printable(name, 300)));
+    tls.extra_roots += '\n';
+  }
+  if (!rule.certificate_file.empty()) {
+    tls.certificate_file = rule.certificate_file;
+    tls.key_file = rule.key_file;
+  }
   known->insert({name, tls});
   return tls;
 }

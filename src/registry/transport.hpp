@@ -11,6 +11,7 @@
 
 #include "base/synced.hpp"
 #include "http/client.hpp"
+#include "registry/registry_rules.hpp"
 #include "registry/retry.hpp"
 
 namespace slipway::registry {
@@ -26,8 +27,12 @@ struct Reply {
 
 class Transport {
  public:
-  Transport(http::ClientOptions options, std::vector<std::string> certificate_directories, RetryPolicy policy)
-      : http_(std::move(options)), directories_(std::move(certificate_directories)), policy_(policy) {}
+  Transport(http::ClientOptions options, std::vector<std::string> certificate_directories, RegistryRules rules,
+            RetryPolicy policy)
+      : http_(std::move(options)),
+        directories_(std::move(certificate_directories)),
+        rules_(std::move(rules)),
+        policy_(policy) {}
 
   [[nodiscard]] const RetryPolicy& policy() const { return policy_; }
 
@@ -46,13 +51,14 @@ class Transport {
     return http_.speaks_tls(url, cancel);
   }
 
-  /// Trust and client certificate for `name` ("host" or "host:port") out of certs.d, read once; an empty one when no
-  /// directory of that name exists. docker's rules: *.crt are roots, NAME.cert with NAME.key is who we are.
+  /// Trust and client certificate for `name` ("host" or "host:port"), read once: those of certs.d (docker's rules:
+  /// *.crt are roots, NAME.cert with NAME.key is who we are), and the files that a rule names.
   [[nodiscard]] Result<http::Tls> tls_for(const std::string& name) const;
 
  private:
   http::Client http_;
   std::vector<std::string> directories_;
+  RegistryRules rules_;
   RetryPolicy policy_;
   mutable Synced<std::map<std::string, http::Tls>> known_;
 };

@@ -80,7 +80,9 @@ class Slipway:
         self.root = pathlib.Path(root) if root else self.folder / "store"
         self.home = self.folder / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        self.env = dict(CLEAN, HOME=str(self.home), SLIPWAY_ROOT=str(self.root), LC_ALL="C.UTF-8")
+        # no daemon.json of this machine: its mirrors are not a test's
+        self.env = dict(CLEAN, HOME=str(self.home), SLIPWAY_ROOT=str(self.root), LC_ALL="C.UTF-8",
+                        SLIPWAY_REGISTRY_CONFIG="")
 
     def command(self, *arguments):
         return [binary(), *map(str, arguments)]

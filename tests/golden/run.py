@@ -70,7 +70,7 @@ def run(case, binary):
                 if not k.startswith(("SLIPWAY", "DOCKER", "BUILDKIT", "XDG")) and k.lower() not in (
                     "http_proxy", "https_proxy", "no_proxy", "all_proxy", "source_date_epoch", "no_color")}
         env = dict(keep, PATH=f"{work}/bin:{os.environ['PATH']}", HOME=f"{work}/home", SLIPWAY_ROOT=f"{work}/store",
-                   LC_ALL="C.UTF-8", DOCKER_CONFIG=f"{work}/home/.docker")
+                   LC_ALL="C.UTF-8", SLIPWAY_REGISTRY_CONFIG="", DOCKER_CONFIG=f"{work}/home/.docker")
         if case.base:
             done = subprocess.run([binary, "import", "-", "base"], input=base_tar(), env=env, capture_output=True)
             if done.returncode:

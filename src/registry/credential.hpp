@@ -1,0 +1,13 @@
+// Credential: who we are to one registry.
+#pragma once
+
+#include <string>
+
+namespace slipway::registry {
+
+struct Credential {
+  std::string username, password;
+  std::string identity_token;  ///< a refresh token for the token server; then there is no password
+};
+
+}  // namespace slipway::registry

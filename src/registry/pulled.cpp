@@ -1,0 +1,98 @@
+// What a Repository pulls: from the mirrors of its registry one after the other, then from the registry.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "registry/notices.hpp"
+#include "registry/repository.hpp"
+
+namespace slipway::registry {
+namespace {
+
+/// A mirror that did not answer, or has too much to do, is left alone for so long.
+constexpr std::int64_t kAwayMs = 60'000;
+
+/// Tells (once in a while) that a mirror is passed over, and why.
+void note_failure(const Repository::State::Source& source, const Error& error,
+                  const std::shared_ptr<Notices>& notices) {
+  if (error.code() == Code::kNotFound) return;  // a mirror need not have everything
+  const bool away = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
+  if (away) *source.mirror->away_until.lock() = monotonic_ms() + kAwayMs;
+  const std::string line =
+      fmt::format("the mirror {} is passed over{}: {}", printable(source.mirror->host->registry(), 300),
+                  away ? fmt::format(" for {} s", kAwayMs / 1000) : "", error.what());
+  auto lines = notices->lines.lock();
+  if (std::find(lines->begin(), lines->end(), line) == lines->end()) lines->push_back(line);
+}
+
+/// `ask` of each mirror and then of the registry, until one succeeds. `ours`: a failure that is not the mirror's.
+template <class Answer>
+Answer pulled(const Repository::State& state, const Cancel& cancel,
+              const std::function<Answer(const Repository::State&, bool is_mirror)>& ask,
+              const std::function<bool()>& ours = {}) {
+  std::optional<Answer> last;
+  for (const auto& source : state.mirrors) {
+    if (monotonic_ms() < *source.mirror->away_until.lock() && state.origin_fallback) continue;
+    last = ask(*source.state, true);
+    if (*last || cancel.fired() || (ours && ours())) return *std::move(last);
+    note_failure(source, last->error(), state.notices);
+  }
+  if (last && !state.origin_fallback) return *std::move(last);
+  return ask(state, false);
+}
+
+/// A page that somebody puts before the internet is no manifest.
+Status check_document(const Document& document, const std::string& registry) {
+  const bool index = oci::media_type::is_index(document.media_type);
+  if (!index &&
+      oci::Manifest::parse(document.bytes,
+                           oci::media_type::is_manifest(document.media_type) ? document.media_type : std::string()))
+    return {};
+  if (oci::Index::parse(document.bytes, index ? document.media_type : std::string())) return {};
+  return fail(Code::kDataLoss, "what {} serves as a manifest is none", registry);
+}
+
+}  // namespace
+
+Repository::Repository(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+bool Repository::falls_back() const { return !state_->mirrors.empty() && state_->origin_fallback; }
+
+Repository Repository::without_mirrors() const {
+  auto origin = std::make_shared<State>(*state_);
+  origin->mirrors.clear();
+  return Repository(std::move(origin));
+}
+
+Result<Document> Repository::manifest(const oci::Reference& reference, const Cancel& cancel) const {
+  return pulled<Result<Document>>(*state_, cancel, [&](const State& at, bool is_mirror) -> Result<Document> {
+    auto document = TRY(at.manifest(reference, cancel));
+    if (is_mirror) TRY(check_document(document, at.host->registry()));
+    return document;
+  });
+}
+
+Result<std::optional<Named>> Repository::look_up(const oci::Reference& reference, const Cancel& cancel) const {
+  return pulled<Result<std::optional<Named>>>(*state_, cancel,
+                                              [&](const State& at, bool) { return at.look_up(reference, cancel); });
+}
+
+Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const {
+  std::int64_t done = 0;  // the next one goes on where the one before it stopped
+  bool sink_failed = false;
+  const layer::Target counted = [&](std::string_view bytes) -> Status {
+    auto status = sink(bytes);
+    sink_failed = !status;
+    if (status) done += std::ssize(bytes);
+    return status;
+  };
+  return pulled<Status>(
+      *state_, cancel,
+      [&](const State& at, bool) -> Status {
+        if (done > 0 && done == descriptor.size) return {};  // all came; whether it is right is judged where it went
+        return at.download(descriptor, done, counted, cancel);
+      },
+      [&] { return sink_failed; });
+}
+
+}  // namespace slipway::registry
