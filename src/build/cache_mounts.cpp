@@ -6,6 +6,7 @@
 #include "build/copy.hpp"
 #include "build/tree.hpp"
 #include "build/tree_sum.hpp"
+#include "layer/owner.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::build {
@@ -16,14 +17,15 @@ constexpr std::size_t kMaxLayers = 16;  // then they become one again: overlay l
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
 Status dress(int fd, std::uint32_t uid, std::uint32_t gid, mode_t mode) {
-  if (::fchown(fd, uid, gid) < 0) return fail_errno("cannot set the owner of a cache mount to {}:{}", uid, gid);
+  TRY(layer::give(fd, uid, gid, "a cache mount"));
   if (::fchmod(fd, mode) < 0) return fail_errno("cannot set the mode of a cache mount");
   return {};
 }
 
 /// Makes `to` the same directory as `from`, but for what is in it.
 Status copy_attributes(const layer::MergedDir& from, int to) {
-  const struct stat info = TRY(sys::stat_fd(from.top(), "a directory of a cache"));
+  struct stat info = TRY(sys::stat_fd(from.top(), "a directory of a cache"));
+  TRY(layer::recall_owner(from.top(), info, "a directory of a cache"));
   TRY(dress(to, info.st_uid, info.st_gid, info.st_mode & 07777));
   for (const auto& key : TRY(sys::list_xattrs(from.top(), "a directory of a cache"))) {
     if (!keeps_xattr(key, true)) continue;

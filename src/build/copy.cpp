@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "build/tree_sum.hpp"
+#include "layer/owner.hpp"
 #include "layer/whiteout.hpp"
 #include "sys/file.hpp"
 
@@ -36,8 +37,7 @@ Status copy_xattrs(int from, int to, const std::string& name, bool from_stage) {
 
 /// Owner before mode: chown clears set-id bits.
 Status dress(int fd, const Owner& owner, mode_t mode, const std::string& name) {
-  if (::fchown(fd, owner.uid, owner.gid) < 0)
-    return fail_errno("cannot set the owner of {} to {}:{}", quoted(name), owner.uid, owner.gid);
+  TRY(layer::give(fd, owner.uid, owner.gid, name));
   if (::fchmod(fd, mode) < 0) return fail_errno("cannot set the mode of {}", quoted(name));
   return {};
 }
@@ -59,8 +59,8 @@ Status set_times(int fd, const struct stat& info, const std::string& name) {
 
 /// A directory of the lowers appears in upper as overlay's copy-up would make it.
 Status copy_up(const layer::MergedDir& lower, int upper, const std::string& name) {
-  struct stat info{};
-  if (::fstat(lower.top(), &info) < 0) return fail_errno("cannot stat {}", quoted(name));
+  struct stat info = TRY(sys::stat_fd(lower.top(), name));
+  TRY(layer::recall_owner(lower.top(), info, name));
   TRY(dress(upper, {info.st_uid, info.st_gid}, info.st_mode & 07777, name));
   TRY(copy_xattrs(lower.top(), upper, name, true));
   return set_times(upper, info, name);
@@ -315,7 +315,10 @@ Status Destination::take_in(const Archive& archive, const std::string& target, c
 Result<Destination::Merging> Destination::merge_with(sys::Fd from, std::string path, Dir to, bool named) const {
   auto names = TRY(sys::list_directory(from.get(), path));
   std::optional<struct stat> metadata;
-  if (named) metadata = TRY(sys::stat_fd(from.get(), path));
+  if (named) {
+    metadata = TRY(sys::stat_fd(from.get(), path));
+    TRY(layer::recall_owner(from.get(), *metadata, path));
+  }
   return Merging{std::move(from), std::move(path), std::move(names), 0, std::move(to), metadata};
 }
 
@@ -364,7 +367,12 @@ Status Destination::replace(const Merging& merging, const std::string& name, boo
       TRY(sys::set_xattr(moved.get(), layer::kOpaqueXattr, "y", name));
     }
   }
-  return sys::rename_at(merging.from.get(), name, to, name);
+  auto info = TRY(sys::lstat_at(merging.from.get(), name));
+  if (!info) return fail(Code::kAborted, "{} went away while it was moved", quoted(name));
+  TRY(layer::recall_owner_at(merging.from.get(), name, *info));
+  TRY(sys::rename_at(merging.from.get(), name, to, name));
+  // What is recorded of a symlink lies in its directory.
+  return S_ISLNK(info->st_mode) ? layer::give_at(to, name, info->st_uid, info->st_gid, info->st_mtim) : Status();
 }
 
 Status Destination::copy_contents(const Tree& tree, const Tree::Directory& from, const Selection& selection, Dir to,
@@ -430,8 +438,7 @@ Status Destination::copy_entry(const layer::MergedDir& from, const std::string& 
             [&] { return ::mknodat(into.fd.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev); }));
   }
   const Owner owner = owner_for(info, options);
-  if (::fchownat(into.fd.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return fail_errno("cannot set the owner of {}", quoted("/" + path));
+  TRY(layer::give_at(into.fd.get(), name, owner.uid, owner.gid, info.st_mtim));
   if (!S_ISLNK(info.st_mode) && ::fchmodat(into.fd.get(), name.c_str(), mode_for(info, options), 0) < 0)
     return fail_errno("cannot set the mode of {}", quoted("/" + path));
   const timespec times[2] = {info.st_mtim, info.st_mtim};
@@ -487,7 +494,9 @@ Status Destination::copy_file(const layer::MergedDir& from, const std::string& f
     }
     if (options.sums != nullptr && options.changed != nullptr && !options.sums->unchanged(info))
       *options.changed = true;
-    TRY(dress_file(to.get(), owner_for(info, options), mode, path));
+    struct stat owned = info;
+    if (options.from_stage) TRY(layer::recall_owner(source.get(), owned, from_name));
+    TRY(dress_file(to.get(), owner_for(owned, options), mode, path));
     TRY(copy_xattrs(source.get(), to.get(), path, options.from_stage));
     return set_times(to.get(), info, path);
   }

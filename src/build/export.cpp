@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "build/recompress.hpp"
 #include "build/target_platforms.hpp"
+#include "layer/owner.hpp"
 #include "sys/child.hpp"
 #include "sys/file.hpp"
 
@@ -113,7 +114,7 @@ Status write_local(const std::string& directory, const std::vector<layer::NamedT
     pipe.write.reset();
   });
   const layer::UnpackOptions options{
-      .ownership = ::geteuid() == 0 ? layer::Ownership::kAsIs : layer::Ownership::kIgnored,
+      .ownership = ::geteuid() == 0 && !layer::records_owners() ? layer::Ownership::kAsIs : layer::Ownership::kIgnored,
       .whiteouts = layer::Whiteouts::kApply,
       .inert = true};  // a foreign image must not give this machine's users a disk or a set-uid program
   auto unpacked =

@@ -148,6 +148,7 @@ class ExecOp final : public LayerOp {
     Error error(Code::kFailedPrecondition,
                 fmt::format("process {} did not complete successfully: {}", command,
                             status.signal != 0 ? fmt::format("exit code: {}", 128 + status.signal) : status.text()));
+    if (const std::string knob = sandbox::one_id_knob(); !knob.empty()) error = Error(error).with_hint(knob);
     if (status.exit_code == 126 || status.exit_code == 127) explain_not_started(TRY(root.view()), error);
     return std::unexpected(std::move(error));
   }

@@ -159,7 +159,8 @@ void run_command(const StepOrders& orders, int report) {
 
   auto* groups = static_cast<gid_t*>(allocate(sizeof(gid_t) * (std::size_t{orders.groups.count} + 1)));
   for (std::uint32_t i = 0; i < orders.groups.count; ++i) groups[i] = orders.groups[i];
-  if (setgroups(orders.groups.count, groups) < 0) give_up(report, 0, errno, "cannot set supplementary groups");
+  if (!orders.without_groups && setgroups(orders.groups.count, groups) < 0)
+    give_up(report, 0, errno, "cannot set supplementary groups");
   if (setresgid(orders.gid, orders.gid, orders.gid) < 0) give_up(report, 0, errno, "cannot become gid %u", orders.gid);
   const int bound = orders.insecure ? keep_capabilities() : bound_capabilities();
   if (bound < 0) give_up(report, 0, errno, "cannot drop capabilities");

@@ -9,7 +9,7 @@ namespace slipway::init {
 void make_user_namespace(const StepOrders& orders);
 
 /// Becomes uid 0 of the user namespace at kUserNamespaceFd, with all capabilities there and none outside.
-void enter_user_namespace();
+void enter_user_namespace(bool without_groups);
 
 /// Brings "lo" of this network namespace up.
 void raise_loopback();

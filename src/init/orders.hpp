@@ -19,7 +19,7 @@
 namespace slipway::init {
 
 inline constexpr std::uint32_t kMagic = 0x49504c53;  // "SLPI"
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 // Descriptors that init starts with, besides 0 (/dev/null), 1 and 2 (the step's output).
 inline constexpr int kControlFd = 3;
@@ -119,6 +119,9 @@ struct Orders {
   typename P::Text working_directory, hostname;
   std::uint32_t uid = 0, gid = 0;
   typename P::template List<std::uint32_t> groups;
+  /// The user namespace gave up setgroups(2), as one that an ordinary user mapped alone has to (user_namespaces(7)):
+  /// the user's own groups stay, and no file of the step's root has them.
+  bool without_groups = false;
   bool insecure = false;  ///< all capabilities, the small filter, nothing of /proc masked (docs/isolation.md)
   std::uint32_t output_uid = 0, output_gid = 0;  ///< who owns the output pipes, in ids of the builder's namespace
   Network network = Network::kNew;
@@ -160,8 +163,8 @@ void fields(A& a, Barred& v) {
 template <class A, class P>
 void fields(A& a, Orders<P>& v) {
   a(v.job, v.uid_map, v.gid_map, v.bases, v.lowers, v.upper, v.work, v.one_call_overlay, v.argv, v.environment,
-    v.working_directory, v.hostname, v.uid, v.gid, v.groups, v.insecure, v.output_uid, v.output_gid, v.network,
-    v.ready_ms, v.cgroup_procs, v.cgroup_mount, v.limits, v.shm_bytes, v.mounts, v.barred);
+    v.working_directory, v.hostname, v.uid, v.gid, v.groups, v.without_groups, v.insecure, v.output_uid, v.output_gid,
+    v.network, v.ready_ms, v.cgroup_procs, v.cgroup_mount, v.limits, v.shm_bytes, v.mounts, v.barred);
 }
 
 /// Appends the wire form. Used by the sandbox.

@@ -136,7 +136,7 @@ void run_step(const StepOrders& orders) {
   allow_limits(orders);
   if (orders.job == Job::kStep) own_output(orders);
   const Devices devices = leave_host(orders);
-  enter_user_namespace();
+  enter_user_namespace(orders.without_groups);
   if (orders.network == Network::kJoin && setns(kNetworkNamespaceFd, CLONE_NEWNET) < 0)
     fail(errno, "cannot enter the network namespace");
   const Census census;

@@ -36,7 +36,7 @@ int make_network_namespace(const StepOrders& orders) {
   if (child < 0) fail(errno, "cannot start a process");
   if (child == 0) {
     close(go[1]);
-    enter_user_namespace();
+    enter_user_namespace(orders.without_groups);
     if (unshare(CLONE_NEWNET) < 0) fail(errno, "cannot make a network namespace");
     raise_loopback();
     bar(orders.barred);

@@ -170,6 +170,7 @@ class ChangeFinder {
   Result<bool> differs(const Child& child, const struct stat& lower_info, int upper_dir, int lower_dir,
                        const std::string& above) {
     const struct stat& info = child.info;
+    // Recorded owners stand in what open_tree_file() gives.
     if (info.st_mode != lower_info.st_mode || info.st_uid != lower_info.st_uid || info.st_gid != lower_info.st_gid ||
         seconds(info) != seconds(lower_info) || (S_ISREG(info.st_mode) && info.st_size != lower_info.st_size))
       return true;

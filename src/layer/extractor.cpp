@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "layer/capability.hpp"
 #include "layer/entry_path.hpp"
+#include "layer/owner.hpp"
 #include "layer/whiteout.hpp"
 #include "sys/file.hpp"
 
@@ -270,8 +271,8 @@ std::uint32_t Extractor::mode_of(const Entry& entry) const {
 Status Extractor::set_metadata(const Entry& entry, int fd, const struct stat& now) {
   const auto [uid, gid] = owner_of(entry);
   mode_t mode_now = now.st_mode & 07777;
-  if (options_.ownership == Ownership::kAsIs && (now.st_uid != uid || now.st_gid != gid)) {
-    if (::fchown(fd, uid, gid) < 0) return fail_errno("cannot give it to {}:{}", uid, gid);
+  if (options_.ownership == Ownership::kAsIs && (now.st_uid != uid || now.st_gid != gid || records_owners())) {
+    TRY(give(fd, uid, gid, entry.path));
     mode_now = ~mode_t{0};  // chown(2) may have taken bits away
   }
   TRY(set_xattrs(entry, fd));  // after chown, which drops capabilities; before the mode, which may forbid writing
@@ -300,8 +301,7 @@ Status Extractor::set_xattrs(const Entry& entry, int fd) {
 Status Extractor::set_metadata_by_name(const Entry& entry, const Place& place) {
   const int at = place.parent->fd.get();
   const auto [uid, gid] = owner_of(entry);
-  if (options_.ownership == Ownership::kAsIs && ::fchownat(at, place.name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return fail_errno("cannot give it to {}:{}", uid, gid);
+  if (options_.ownership == Ownership::kAsIs) TRY(give_at(at, place.name, uid, gid, to_timespec(entry.mtime)));
   for (const auto& [name, value] : entry.xattrs) {
     if (!is_wanted_xattr(name)) continue;
     // setxattr(2) knows no descriptor of a symlink or a device, but takes the name proc gives it.

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "layer/owner.hpp"
 #include "layer/whiteout.hpp"
 #include "sys/file.hpp"
 
@@ -45,8 +46,11 @@ Result<std::optional<MergedDir::Found>> MergedDir::find(const std::string& name)
   for (std::size_t i = 0; i < layers_->fds.size(); ++i) {
     const auto info = TRY(sys::lstat_at(layers_->fds[i].get(), name));
     if (!info) continue;
-    if (kind_ == Kind::kSnapshots && is_whiteout(*info)) return std::nullopt;
-    return Found{*info, i};
+    Found found{*info, i};
+    if (kind_ == Kind::kPlain) return found;
+    if (is_whiteout(*info)) return std::nullopt;
+    TRY(recall_owner_at(layers_->fds[i].get(), name, found.info));
+    return found;
   }
   return std::nullopt;
 }
@@ -76,8 +80,12 @@ Result<std::vector<MergedDir::Child>> MergedDir::list(const std::function<bool(c
       if (wanted && !wanted(name)) continue;
       const auto info = TRY(sys::lstat_at(fd, name));
       if (!info) continue;  // it went away between the two calls: a context may be edited meanwhile
-      if (kind_ == Kind::kSnapshots && is_whiteout(*info)) continue;
-      children.push_back({std::move(name), {*info, i}});
+      Found found{*info, i};
+      if (kind_ == Kind::kSnapshots) {
+        if (is_whiteout(*info)) continue;
+        TRY(recall_owner_at(fd, name, found.info));
+      }
+      children.push_back({std::move(name), found});
     }
   }
   std::sort(children.begin(), children.end(), [](const Child& a, const Child& b) { return a.name < b.name; });

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "layer/capability.hpp"
+#include "layer/owner.hpp"
 #include "layer/whiteout.hpp"
 #include "sys/file.hpp"
 
@@ -102,9 +103,11 @@ Result<std::optional<TreeFile>> open_tree_file(int dir, const std::string& name,
   if (*type == EntryType::kFile || *type == EntryType::kDirectory) {
     file.fd = TRY(sys::open_at(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     file.info = TRY(sys::stat_fd(file.fd.get(), file.entry.path));
+    TRY(recall_owner(file.fd.get(), file.info, file.entry.path));
     if ((file.info.st_mode & S_IFMT) != (info.st_mode & S_IFMT))
       return fail(Code::kAborted, "{} changed while it was read", quoted(file.entry.path));
   }
+  if (!file.fd) TRY(recall_owner_at(dir, name, file.info));
   fill_entry(file.info, file.entry);
   if (file.fd) TRY(read_xattrs(file));
   if (*type == EntryType::kSymlink) file.entry.link_target = TRY(sys::readlink_at(dir, name));
@@ -115,6 +118,7 @@ Result<TreeFile> open_tree_root(int dir) {
   TreeFile file{.entry = {.type = EntryType::kDirectory, .path = ""}};
   file.fd = TRY(sys::open_at(dir, ".", O_RDONLY | O_DIRECTORY));
   file.info = TRY(sys::stat_fd(file.fd.get(), "/"));
+  TRY(recall_owner(file.fd.get(), file.info, "/"));
   fill_entry(file.info, file.entry);
   TRY(read_xattrs(file));
   return file;

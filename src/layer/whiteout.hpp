@@ -1,5 +1,5 @@
 // Whiteouts: how "this name of a lower layer is gone" is written in an archive (image-spec layer.md "Whiteouts") and on
-// disk (overlayfs with `userxattr`), and our own stand-in for devices that can not be made.
+// disk (overlayfs with `userxattr`), and our own records of what can not be had: devices and owners.
 #pragma once
 
 #include <sys/stat.h>
@@ -22,6 +22,9 @@ inline const std::string kMetacopyXattr = "user.overlay.metacopy";
 /// On an empty regular file of mode 0: the device it stands for, "c:MAJOR:MINOR:MODE" or "b:…" (decimal, decimal,
 /// octal). Written where mknod(2) is refused (a user namespace), read back as the device whenever a layer is written.
 inline const std::string kDeviceXattr = "user.slipway.device";
+
+/// The owner that a file should have where there is one id only (owner.hpp).
+inline const std::string kOwnerXattr = "user.slipway.owner";
 
 /// Whether overlayfs takes this file for a whiteout: a character device 0:0.
 [[nodiscard]] inline bool is_whiteout(const struct stat& info) {

@@ -76,4 +76,6 @@ std::vector<init::IdMap> identity(const std::vector<init::IdMap>& outer) {
   return out;
 }
 
+bool is_one_id(const std::vector<init::IdMap>& map) { return map.size() == 1 && map.front().count == 1; }
+
 }  // namespace slipway::sandbox

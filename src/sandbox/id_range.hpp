@@ -33,6 +33,7 @@ struct SubRange {
 [[nodiscard]] bool is_initial(const std::vector<init::IdMap>& map);
 
 /// Maps each id that exists in a namespace with `outer` to itself.
+[[nodiscard]] bool is_one_id(const std::vector<init::IdMap>& map);
 [[nodiscard]] std::vector<init::IdMap> identity(const std::vector<init::IdMap>& outer);
 
 }  // namespace slipway::sandbox

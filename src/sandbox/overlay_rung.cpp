@@ -138,6 +138,7 @@ Status OverlayRung::make_stub_layer() {
 Status OverlayRung::prove() {
   Orders orders;
   orders.job = init::Job::kProbe;
+  orders.without_groups = is_one_id(gid_map_);
   orders.bases = {{own_->path(), id_mapped_}};
   orders.lowers = {{0, "stub"}};
   orders.upper = {0, "fs"};
@@ -153,6 +154,7 @@ Status OverlayRung::prove() {
 Result<network::Uplink> OverlayRung::connect(const network::HelperCommand& command) const {
   Orders orders;
   orders.job = init::Job::kUplink;
+  orders.without_groups = is_one_id(gid_map_);
   orders.argv = command.argv;
   orders.ready_ms = static_cast<std::uint32_t>(command.ready_ms);
   for (const auto& prefix : command.barred) {

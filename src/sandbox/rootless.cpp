@@ -8,6 +8,9 @@
 //     waits  ◀────────────────────────   exits
 //     setresuid(0)
 //
+// Where there is no range (or no newuidmap), the process maps its one id by itself: uid 0 inside is the user outside,
+// and there is nobody else. The kernel wants setgroups(2) given up for that (user_namespaces(7)).
+//
 // The helper must come first: a child started after unshare(2) would be in the new namespace, where newuidmap has no
 // privilege. The caller has no threads yet, so a plain fork is sound.
 #include <pwd.h>
@@ -93,11 +96,36 @@ Status unshare_or_explain() {
   return std::unexpected(errno_error(number, "cannot make a user namespace").with_hint(user_namespace_knob(number)));
 }
 
+/// "0 OUTSIDE 1" for this process, in the namespace that it has just made.
+Status map_one_id(uid_t uid, gid_t gid) {
+  const auto write = [](const char* name, const std::string& text) -> Status {
+    const std::string path = std::string("/proc/self/") + name;
+    const sys::Fd file = TRY(sys::open(path, O_WRONLY));
+    return context(sys::write_all(file.get(), text), "while writing {}", path);
+  };
+  TRY(write("setgroups", "deny"));
+  TRY(write("uid_map", fmt::format("0 {} 1", uid)));
+  return write("gid_map", fmt::format("0 {} 1", gid));
+}
+
+Status become_root() {
+  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return fail_errno("cannot become uid 0 of a user namespace");
+  return {};
+}
+
 }  // namespace
 
 Status enter_rootless() {
   if (geteuid() == 0) return {};
-  const Who who = TRY(find_ranges());
+  const uid_t uid = geteuid();
+  const gid_t gid = getegid();
+  const auto found = find_ranges();
+  if (!found) {
+    TRY(unshare_or_explain());
+    TRY(map_one_id(uid, gid));
+    return become_root();
+  }
+  const Who& who = *found;
   sys::Pipe go = TRY(sys::make_pipe());
   sys::Pipe err = TRY(sys::make_pipe());
   const pid_t parent = getpid();
@@ -117,14 +145,34 @@ Status enter_rootless() {
   int status = 0;
   while (waitpid(helper, &status, 0) < 0 && errno == EINTR) {}
   TRY(std::move(done));
-  if (status != 0)
+  if (status != 0 && !map_one_id(uid, gid))
     return std::unexpected(
         Error(Code::kFailedPrecondition, "cannot map the ids of /etc/subuid: " + printable(said))
             .with_hint(
                 "newuidmap and newgidmap (Debian: package uidmap) must be installed and set-user-ID root or have "
                 "cap_setuid, cap_setgid"));
-  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return fail_errno("cannot become uid 0 of a user namespace");
-  return {};
+  return become_root();
+}
+
+std::string one_id_knob() {
+  const auto map = parse_id_map(sys::read_file("/proc/self/uid_map", kSmallFile).value_or(""));
+  if (!map || map->size() != 1 || map->front().count != 1) return {};
+  const std::string subuid = sys::read_file("/etc/subuid", kSmallFile).value_or("");
+  const std::string subgid = sys::read_file("/etc/subgid", kSmallFile).value_or("");
+  const uid_t uid = map->front().outside;
+  passwd entry{};
+  passwd* user = nullptr;
+  std::string buffer(16 * 1024, '\0');
+  const bool named = getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &user) == 0 && user != nullptr;
+  if (named && !parse_sub_ranges(subuid, user->pw_name, uid).empty() &&
+      !parse_sub_ranges(subgid, user->pw_name, uid).empty())
+    return "steps have one id, root's: newuidmap and newgidmap (Debian: package uidmap) must be installed and "
+           "set-user-ID "
+           "root or have cap_setuid, cap_setgid";
+  const std::uint32_t first = free_sub_range(subuid, subgid);
+  return fmt::format(
+      "steps have one id, root's; for more, as root: usermod --add-subuids {0}-{1} --add-subgids {0}-{1} {2}", first,
+      first + 65535, named ? printable(user->pw_name) : "USER");
 }
 
 }  // namespace slipway::sandbox

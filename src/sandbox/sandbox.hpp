@@ -181,8 +181,11 @@ class Sandbox {
 /// For an ordinary user: makes this process uid 0 of a new user namespace with the ranges of /etc/subuid and
 /// /etc/subgid (by newuidmap and newgidmap) and a private mount namespace. Must be called before any thread is started.
 /// Does nothing for root. Errors name the knob: no subuid entry, newuidmap missing or not setuid,
-/// kernel.unprivileged_userns_clone, apparmor_restrict_unprivileged_userns, …. No ranges at all is an error for now ("…
-/// add a line to /etc/subuid: usermod --add-subuids …").
+/// kernel.unprivileged_userns_clone, apparmor_restrict_unprivileged_userns, …. Without ranges, or without the programs
+/// that map them, the namespace has one id: root's (one_id_knob()).
 [[nodiscard]] Status enter_rootless();
+
+/// What to do about it where this process's user namespace has one id only; empty where it has more.
+[[nodiscard]] std::string one_id_knob();
 
 }  // namespace slipway::sandbox

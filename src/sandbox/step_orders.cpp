@@ -7,6 +7,8 @@
 #include <map>
 
 #include "base/text.hpp"
+#include "sandbox/id_range.hpp"
+#include "sandbox/sandbox.hpp"
 
 namespace slipway::sandbox {
 namespace {
@@ -236,6 +238,10 @@ Status check_command(const Spec& spec) {
 Result<std::uint32_t> outside(const std::vector<init::IdMap>& map, std::string_view kind, std::uint32_t id) {
   for (const auto& line : map)
     if (id >= line.inside && id - line.inside < line.count) return line.outside + (id - line.inside);
+  if (is_one_id(map))
+    return std::unexpected(
+        Error(Code::kFailedPrecondition, fmt::format("the step runs as {} {}, and there is one id only", kind, id))
+            .with_hint(one_id_knob()));
   return fail(Code::kInvalidArgument, "{} {} does not exist in steps: their user namespace maps {}..{}", kind, id,
               map.empty() ? 0 : map.front().inside, map.empty() ? 0 : map.back().inside + map.back().count - 1);
 }
@@ -280,11 +286,12 @@ Result<StepPlan> plan_step(const Spec& spec, const Surroundings& around) {
   orders.hostname = spec.hostname;
   orders.uid = spec.uid;
   orders.gid = spec.gid;
-  orders.groups = spec.groups;
+  orders.without_groups = is_one_id(around.gid_map);
+  if (!orders.without_groups) orders.groups = spec.groups;
   orders.insecure = spec.security == Security::kInsecure;
   orders.output_uid = TRY(outside(around.uid_map, "uid", spec.uid));
   orders.output_gid = TRY(outside(around.gid_map, "gid", spec.gid));
-  for (const auto group : spec.groups) TRY(outside(around.gid_map, "gid", group));
+  for (const auto group : orders.groups) TRY(outside(around.gid_map, "gid", group));
   orders.network = spec.network == NetworkMode::kHost ? init::Network::kHost : init::Network::kNew;
   orders.cgroup_mount = around.cgroup_mount;
   orders.shm_bytes = static_cast<std::uint64_t>(spec.shm_bytes > 0 ? spec.shm_bytes : kDefaultShm);

@@ -123,6 +123,8 @@ struct Hashed {
 [[nodiscard]] Result<std::int64_t> used_bytes(Connection& db);
 /// Bytes of meta.db's used pages that an empty one does not have.
 [[nodiscard]] Result<std::int64_t> meta_bytes(Connection& db);
+/// Makes sure that the root's trees have the kind of ids that this process has (ids.cpp).
+[[nodiscard]] Status match_ids(Core& core);
 /// Drops all noted builds and their inputs.
 [[nodiscard]] Status forget_builds(Core& core);
 /// Adds what to do to an error of a full disk; others pass.

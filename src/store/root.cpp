@@ -219,6 +219,7 @@ Result<std::shared_ptr<Core>> open_core(const std::string& root, const OpenOptio
   // A full disk has no room for SQLite's shared memory file; this is what the reserve is for.
   if (!opened && opened.error().code() == Code::kResourceExhausted && release_reserve(*core))
     opened = open_database(*core, options.create);
+  if (opened) opened = match_ids(*core);
   if (!opened) return std::unexpected(explain_full(*core, std::move(opened).error()));
   return core;
 }

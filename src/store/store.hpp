@@ -19,6 +19,7 @@
 //          meta.db                     SQLite, WAL; schema.hpp
 //          gc.lock, keys/<hex>         OFD locks: one gc at a time, one execution per equal step
 //
+//          one-id              there while files record their owners (ids.cpp)
 //          reserve/*           space and inodes that are given back when the disk is full, so that gc can work
 //          meta.db.broken-*    what was set aside by a rebuild
 //
