@@ -1,5 +1,8 @@
 #include "http/client.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -9,6 +12,7 @@
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "http/curl_library.hpp"
+#include "http/pace.hpp"
 #include "http/roots.hpp"
 
 namespace slipway::http {
@@ -97,7 +101,12 @@ class Transfer {
  public:
   Transfer(Handle& handle, const ClientOptions& options, const Request& request, const Reader& reader,
            const Cancel& cancel)
-      : handle_(handle), options_(options), request_(request), reader_(reader), cancel_(cancel) {}
+      : handle_(handle),
+        options_(options),
+        request_(request),
+        reader_(reader),
+        cancel_(cancel),
+        pace_({options.silence_timeout_ms, options.slowest_bytes, options.slow_window_ms}, monotonic_ms()) {}
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
   ~Transfer() {
@@ -135,7 +144,17 @@ class Transfer {
   Outcome conclude(CURLcode code);
   std::optional<std::string> connect_detail() const;
   Failure failure(Trouble trouble, std::string_view detail) const;
-  void active() { last_activity_ = monotonic_ms(); }
+  /// Calls something of the caller's; its time is not the network's.
+  template <class Function>
+  auto outside(Function function) {
+    const std::int64_t before = monotonic_ms();
+    auto result = function();
+    away_ms_ += monotonic_ms() - before;
+    return result;
+  }
+  [[nodiscard]] std::int64_t clock() const { return monotonic_ms() - away_ms_; }
+  [[nodiscard]] std::int64_t sent() const;
+  std::optional<std::string> lateness();
   bool stop(Status status);
   bool give_head();
 
@@ -160,7 +179,10 @@ class Transfer {
   bool head_given_ = false;
   std::optional<Error> reader_error_;
   std::optional<std::string> protocol_error_;
-  std::int64_t last_activity_ = 0;
+  Pace pace_;
+  std::int64_t away_ms_ = 0;   ///< spent in callbacks of the caller
+  std::int64_t received_ = 0;  ///< bytes of the answer's body
+  bool body_ended_ = false;    ///< all of the question's was read
 };
 
 Status Transfer::prepare(Roots roots) {
@@ -177,6 +199,10 @@ Status Transfer::prepare(Roots roots) {
   (void)handle_.curl->easy_setopt(handle_.easy, CURLOPT_BUFFERSIZE, kBufferSize);
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  if (request_.lone) {
+    set(CURLOPT_FRESH_CONNECT, 1L);
+    set(CURLOPT_FORBID_REUSE, 1L);
+  }
   set(CURLOPT_ERRORBUFFER, static_cast<void*>(detail_.data()));
   if (!options_.user_agent.empty()) set(CURLOPT_USERAGENT, options_.user_agent.c_str());
   if (request_.url.loopback()) set(CURLOPT_PROXY, "");
@@ -252,7 +278,6 @@ CURLcode Transfer::on_tls(CURL*, void* context, void* self) {
 }
 
 bool Transfer::stop(Status status) {
-  active();
   if (status) return false;
   if (!reader_error_) reader_error_ = std::move(status).error();
   return true;
@@ -260,12 +285,11 @@ bool Transfer::stop(Status status) {
 
 bool Transfer::give_head() {
   if (std::exchange(head_given_, true) || !reader_.head) return true;
-  return !stop(reader_.head(response_));
+  return !stop(outside([&] { return reader_.head(response_); }));
 }
 
 std::size_t Transfer::on_header(char* data, std::size_t, std::size_t size, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
-  transfer.active();
   transfer.header_bytes_ += static_cast<std::int64_t>(size);
   if (transfer.header_bytes_ > kHeaderLimit) {
     transfer.protocol_error_ = fmt::format("it sent more than {} bytes of headers", kHeaderLimit);
@@ -277,6 +301,9 @@ std::size_t Transfer::on_header(char* data, std::size_t, std::size_t size, void*
     transfer.response_.headers.clear();
     return size;
   }
+  long status = 0;
+  transfer.handle_.curl->easy_getinfo(transfer.handle_.easy, CURLINFO_RESPONSE_CODE, &status);
+  if (trim(line).empty() && status >= 200) transfer.pace_.event(transfer.clock());
   const auto colon = line.find(':');
   if (colon != std::string_view::npos)
     transfer.response_.headers.add(std::string(trim(line.substr(0, colon))), std::string(trim(line.substr(colon + 1))));
@@ -291,19 +318,20 @@ std::size_t Transfer::on_body(char* data, std::size_t, std::size_t size, void* s
     transfer.response_.status = static_cast<int>(status);
   }
   if (!transfer.give_head()) return 0;
-  if (transfer.reader_.body && transfer.stop(transfer.reader_.body(std::string_view(data, size)))) return 0;
-  transfer.active();
+  transfer.received_ += static_cast<std::int64_t>(size);
+  const auto give = [&] { return transfer.reader_.body(std::string_view(data, size)); };
+  if (transfer.reader_.body && transfer.stop(transfer.outside(give))) return 0;
   return size;
 }
 
 std::size_t Transfer::on_read(char* buffer, std::size_t, std::size_t size, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
-  auto got = transfer.request_.body->read(buffer, size);
+  auto got = transfer.outside([&] { return transfer.request_.body->read(buffer, size); });
   if (!got) {
     (void)transfer.stop(std::unexpected(std::move(got).error()));
     return CURL_READFUNC_ABORT;
   }
-  transfer.active();
+  if (*got == 0) transfer.body_ended_ = true;
   return *got;
 }
 
@@ -320,8 +348,28 @@ std::optional<CURLcode> Transfer::finished() {
   return std::nullopt;
 }
 
+/// Bytes of the body that have reached the peer's TCP: what waits in our socket may never leave it.
+std::int64_t Transfer::sent() const {
+  if (!request_.body) return 0;
+  curl_off_t given = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_SIZE_UPLOAD_T, &given);
+  curl_socket_t socket = CURL_SOCKET_BAD;
+  int waiting = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_ACTIVESOCKET, &socket);
+  if (socket == CURL_SOCKET_BAD || ::ioctl(socket, SIOCOUTQ, &waiting) != 0) waiting = 0;
+  return std::max<std::int64_t>(0, static_cast<std::int64_t>(given) - waiting);
+}
+
+/// Why the transfer is to be ended for being too slow, if it is.
+std::optional<std::string> Transfer::lateness() {
+  const std::int64_t gone = sent();
+  const bool sending =
+      request_.body && !(body_ended_ && !request_.body->size) && gone < request_.body->size.value_or(gone + 1);
+  return pace_.late(clock(), received_ + gone, received_ > 0 || (gone > 0 && sending));
+}
+
 Outcome Transfer::run() {
-  active();
+  pace_.event(clock());
   if (handle_.curl->multi_add_handle(handle_.multi, handle_.easy) != CURLM_OK)
     return std::unexpected(failure(Trouble::kOther, "libcurl has no memory"));
   const auto leave = [&](Outcome outcome) {
@@ -335,14 +383,11 @@ Outcome Transfer::run() {
     if (const auto code = finished()) return leave(conclude(*code));
     if (auto status = cancel_.check(); !status)
       return leave(std::unexpected(Failure{Trouble::kCancelled, std::move(status).error()}));
-    const std::int64_t left = last_activity_ + options_.silence_timeout_ms - monotonic_ms();
-    if (left <= 0) {
-      return leave(std::unexpected(
-          failure(Trouble::kTimeout, fmt::format("no byte moved for {} s", options_.silence_timeout_ms / 1000.0))));
-    }
+    if (const auto late = lateness()) return leave(std::unexpected(failure(Trouble::kTimeout, *late)));
+    if (reader_.idle && stop(reader_.idle()))
+      return leave(std::unexpected(Failure{Trouble::kReader, *std::move(reader_error_)}));
     curl_waitfd wait{cancel_.fd(), CURL_WAIT_POLLIN, 0};
-    handle_.curl->multi_poll(handle_.multi, &wait, cancel_.fd() >= 0 ? 1 : 0,
-                             static_cast<int>(std::min<std::int64_t>(left, 1000)), nullptr);
+    handle_.curl->multi_poll(handle_.multi, &wait, cancel_.fd() >= 0 ? 1 : 0, pace_.next_look_ms(), nullptr);
   }
 }
 

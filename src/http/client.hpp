@@ -68,6 +68,8 @@ struct Request {
   std::vector<Header> headers;
   std::optional<Body> body;
   Tls tls;
+  /// A new connection that serves this request only: for a network that cuts connections after so many bytes.
+  bool lone = false;
 };
 
 struct Response {
@@ -75,11 +77,12 @@ struct Response {
   Headers headers;
 };
 
-/// Receives an answer while it comes. Both are called in the thread of send(); an error of either ends the transfer and
+/// Receives an answer while it comes. All are called in the thread of send(); an error of any ends the transfer and
 /// comes back unchanged as Trouble::kReader. Empty ones: everything is dropped.
 struct Reader {
   std::function<Status(const Response&)> head;   ///< once, before the first byte of the body
   std::function<Status(std::string_view)> body;  ///< pieces in order
+  std::function<Status()> idle;                  ///< at least once a second, also while nothing comes
 };
 
 /// What kind of failure ended a transfer.
@@ -89,7 +92,7 @@ enum class Trouble : unsigned char {
   kNotTls,       ///< the peer does not speak TLS (garbage, or it hung up at the handshake)
   kTlsRefused,   ///< the peer speaks TLS and would not have us
   kCertificate,  ///< the peer's or our certificate is not good
-  kTimeout,      ///< too long to connect, or silence
+  kTimeout,      ///< too long to connect, silence, or too slow
   kBroken,       ///< ended in the middle
   kProtocol,     ///< not HTTP, or headers beyond the limit
   kReader,       ///< a callback of ours said no: `error` is its error
@@ -113,7 +116,13 @@ struct ClientOptions {
   std::string ca_file;       ///< SSL_CERT_FILE: PEM bundle instead of the system's
   std::string ca_directory;  ///< SSL_CERT_DIR: hashed directory
   int connect_timeout_ms = 30'000;
-  int silence_timeout_ms = 60'000;  ///< ends a transfer that moved no byte for so long
+  /// Ends a transfer that moved no byte of a body for so long. Headers do not count but for their end: a line now and
+  /// then is no answer.
+  int silence_timeout_ms = 60'000;
+  /// Ends a transfer whose bodies moved fewer than `slowest_bytes` within `slow_window_ms`. Bytes that were sent count
+  /// once the peer's TCP has them. The time that our own callbacks take counts nowhere.
+  std::int64_t slowest_bytes = 30 * 1024;
+  int slow_window_ms = 30'000;
 };
 
 /// Safe in any thread.

@@ -1,6 +1,10 @@
 #include "http/client.hpp"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -205,6 +209,106 @@ TEST(Client, CancelEndsAWaitingTransferAtOnce) {
   ASSERT_FALSE(got.outcome);
   EXPECT_EQ(got.outcome.error().trouble, Trouble::kCancelled);
   EXPECT_EQ(got.outcome.error().error.code(), Code::kCancelled);
+}
+
+// --- peers that are as good as dead
+
+/// Sends `line` again and again until the peer is gone.
+void trickle(Connection& peer, std::string_view line) {
+  while (peer.send(line)) (void)Cancel().wait_for(5);
+  peer.close();
+}
+
+void expect_timeout(const Outcome& outcome, std::string_view why) {
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().trouble, Trouble::kTimeout) << outcome.error().error.message();
+  EXPECT_NE(outcome.error().error.message().find(why), std::string::npos) << outcome.error().error.message();
+}
+
+TEST(DeadPeers, SilenceBeforeTheAnswer) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.wait_for_hang_up(); });
+  expect_timeout(get(make_client({.silence_timeout_ms = 50}), {.url = server.url("/")}).outcome, "no byte moved");
+}
+
+TEST(DeadPeers, HeadersThatTrickleAreSilence) {
+  for (const std::string begin : {"HTTP/1.1 200 X\r\n", "HTTP/1.1 100 Continue\r\n\r\n"}) {
+    const LoopbackServer server([&](const Received&, Connection& peer) {
+      if (begin.find("100") == std::string::npos) peer.send(begin);
+      trickle(peer, begin.find("100") == std::string::npos ? "X: y\r\n" : begin);
+    });
+    expect_timeout(get(make_client({.silence_timeout_ms = 200}), {.url = server.url("/")}).outcome, "no byte moved");
+  }
+}
+
+TEST(DeadPeers, BodiesThatTrickle) {
+  const LoopbackServer server([](const Received&, Connection& peer) {
+    peer.send("HTTP/1.1 200 X\r\nContent-Length: 1000000\r\n\r\n");
+    trickle(peer, "x");
+  });
+  const auto got = get(make_client({.slowest_bytes = 100'000, .slow_window_ms = 200}), {.url = server.url("/")});
+  expect_timeout(got.outcome, "bytes moved in 0.2 s");
+  EXPECT_FALSE(got.body.empty());
+}
+
+TEST(DeadPeers, UploadsThatAreNotTaken) {
+  // A listener whose backlog takes the connection and reads nothing: what waits in our socket has not moved.
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 4), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  Request request{.method = "PUT",
+                  .url = Url::parse(fmt::format("http://127.0.0.1:{}/", ntohs(address.sin_port))).value()};
+  request.body = Body::of(std::string(64 << 20, 'x'));
+  expect_timeout(get(make_client({.slowest_bytes = 1024, .slow_window_ms = 200}), request).outcome,
+                 "bytes moved in 0.2 s");
+  ::close(listener);
+}
+
+TEST(DeadPeers, TheReadersOwnTimeIsNotTheirs) {
+  const LoopbackServer server([](const Received&, Connection& peer) {
+    peer.send("HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\na");
+    (void)Cancel().wait_for(20);
+    peer.send("bc");
+  });
+  const Client client(ClientOptions{.silence_timeout_ms = 300, .slowest_bytes = 1, .slow_window_ms = 300});
+  std::string body;
+  const auto outcome = client.send({.url = server.url("/")}, {.body = [&](std::string_view bytes) -> Status {
+                                     (void)Cancel().wait_for(700);  // a slow disk
+                                     body += bytes;
+                                     return {};
+                                   }},
+                                   {});
+  ASSERT_TRUE(outcome) << outcome.error().error.message();
+  EXPECT_EQ(body, "abc");
+}
+
+TEST(DeadPeers, TheReaderMayLosePatience) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.wait_for_hang_up(); });
+  const auto outcome = make_client().send({.url = server.url("/")}, {.idle = [&]() -> Status {
+                                            if (server.received().empty()) return {};
+                                            return fail(Code::kDeadlineExceeded, "enough");
+                                          }},
+                                          {});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().trouble, Trouble::kReader);
+  EXPECT_EQ(outcome.error().error.message(), "enough");
+}
+
+TEST(Client, ALoneRequestHasItsConnectionForItself) {
+  const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, "x"); });
+  const Client client = make_client();
+  ASSERT_TRUE(get(client, {.url = server.url("/")}).outcome);
+  ASSERT_TRUE(get(client, {.url = server.url("/"), .lone = true}).outcome);
+  ASSERT_TRUE(get(client, {.url = server.url("/"), .lone = true}).outcome);
+  ASSERT_TRUE(get(client, {.url = server.url("/")}).outcome);
+  const auto received = server.received();
+  EXPECT_EQ(received[0].connection, 1);
+  EXPECT_EQ(received[1].connection, 2);
+  EXPECT_EQ(received[2].connection, 3);
 }
 
 TEST(Client, ServesManyThreads) {
