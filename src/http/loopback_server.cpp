@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
@@ -61,7 +62,7 @@ bool read_chunked(Input& input, std::string& body) {
   }
 }
 
-bool read_request(Input& input, Received& request) {
+bool read_request(Input& input, Received& request, const Appetite& appetite) {
   std::string head;
   if (!input.speaks_http() || !input.until("\r\n\r\n", head)) return false;
   const auto lines = split(head, '\n');
@@ -75,8 +76,11 @@ bool read_request(Input& input, Received& request) {
     request.headers.add(std::string(trim(lines[i].substr(0, colon))), std::string(trim(lines[i].substr(colon + 1))));
   }
   if (request.headers.find("transfer-encoding")) return read_chunked(input, request.body);
-  const auto length = request.headers.find("content-length");
-  return !length || input.exactly(std::strtoul(length->c_str(), nullptr, 10), request.body);
+  const auto header = request.headers.find("content-length");
+  std::size_t length = header ? std::strtoul(header->c_str(), nullptr, 10) : 0;
+  if (appetite)
+    if (const auto most = appetite(request)) length = std::min(length, *most);
+  return input.exactly(length, request.body);
 }
 
 }  // namespace
@@ -112,6 +116,7 @@ void Connection::reset() {
 
 struct LoopbackServer::State {
   Handler handler;
+  Appetite appetite;
   sys::Fd listener;
   int port = 0;
   struct Peers {
@@ -152,7 +157,7 @@ struct LoopbackServer::State {
     while (connection.open()) {
       Received request;
       request.connection = number;
-      if (!read_request(input, request)) break;
+      if (!read_request(input, request, appetite)) break;
       received.lock()->push_back(request);
       handler(request, connection);
     }
@@ -162,8 +167,9 @@ struct LoopbackServer::State {
   }
 };
 
-LoopbackServer::LoopbackServer(Handler handler) : state_(std::make_unique<State>()) {
+LoopbackServer::LoopbackServer(Handler handler, Appetite appetite) : state_(std::make_unique<State>()) {
   state_->handler = std::move(handler);
+  state_->appetite = std::move(appetite);
   state_->listen();
   state_->acceptor = std::jthread([state = state_.get()] { state->accept_all(); });
 }

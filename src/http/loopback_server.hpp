@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,10 +52,13 @@ class Connection {
 };
 
 using Handler = std::function<void(const Received& request, Connection& peer)>;
+/// How many bytes of a request's body are read before the handler is called; nothing: all of them. The handler of a
+/// request that was not read to its end has to close().
+using Appetite = std::function<std::optional<std::size_t>(const Received& head)>;
 
 class LoopbackServer {
  public:
-  explicit LoopbackServer(Handler handler);
+  explicit LoopbackServer(Handler handler, Appetite appetite = nullptr);
   LoopbackServer(const LoopbackServer&) = delete;
   LoopbackServer& operator=(const LoopbackServer&) = delete;
   ~LoopbackServer();  ///< hangs up on everybody and waits for the handlers

@@ -18,6 +18,24 @@ bool is_target_char(char c) {
   return c > 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '<' && c != '>' && c != '#';
 }
 
+bool is_dotted_quad(std::string_view host) {
+  const auto parts = split(host, '.');
+  return parts.size() == 4 && std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
+           const auto number = parse_size(part);
+           return number && *number <= 255 && (part.size() == 1 || part[0] != '0');
+         });
+}
+
+/// Whether inet_aton() and browsers would take it for an IPv4 address: "127.1", "0x7f000001", "017700000001".
+bool looks_like_a_number(std::string_view host) {
+  while (host.ends_with('.')) host.remove_suffix(1);
+  std::string_view last = host.substr(host.rfind('.') + 1);
+  const bool hex = last.starts_with("0x");  // hosts are in lower case here
+  if (hex) last.remove_prefix(2);
+  return std::all_of(last.begin(), last.end(),
+                     [&](char c) { return is_digit(c) || (hex && std::isxdigit(static_cast<unsigned char>(c)) != 0); });
+}
+
 bool is_host(std::string_view host) {
   if (host.size() > 255 || host.empty()) return false;
   if (host.front() == '[') {
@@ -25,6 +43,7 @@ bool is_host(std::string_view host) {
              return std::isxdigit(static_cast<unsigned char>(c)) != 0 || c == ':' || c == '.';
            });
   }
+  if (looks_like_a_number(host) && !is_dotted_quad(host)) return false;
   return host.front() != '-' && host.front() != '.' &&
          std::all_of(host.begin(), host.end(), [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
 }
@@ -95,12 +114,7 @@ bool Url::loopback() const { return is_loopback_host(host_); }
 bool is_loopback_host(std::string_view host) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (host == "::1" || lower(host) == "localhost") return true;
-  const auto parts = split(host, '.');
-  if (parts.size() != 4 || parts[0] != "127") return false;
-  return std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
-    const auto number = parse_size(part);
-    return number && *number <= 255 && (part.size() == 1 || part[0] != '0');
-  });
+  return host.starts_with("127.") && is_dotted_quad(host);
 }
 
 std::string percent_encode(std::string_view text) {

@@ -5,7 +5,8 @@
 //   if (!next.same_origin(current)) …                        // credentials stay behind
 //
 // Refused: other schemes, user information ("user@host": credentials would ride in a redirect), white space, control
-// and non-ASCII characters, backslashes, hosts outside [A-Za-z0-9._-] or a bracketed IPv6 address, texts over 16 KiB.
+// and non-ASCII characters, backslashes, hosts outside [A-Za-z0-9._-] or a bracketed IPv6 address, numbers that some
+// take for an IPv4 address ("127.1", "0x7f000001"), texts over 16 KiB.
 #pragma once
 
 #include <string>

@@ -19,14 +19,40 @@ TEST(Url, PartsAndDefaults) {
   EXPECT_EQ(url.text(), "https://registry.example.com/v2/a?x=1");
   EXPECT_EQ(parsed("http://[::1]:5000"), "http://[::1]:5000/");
   EXPECT_EQ(parsed("http://h?q"), "http://h/?q");
+  EXPECT_EQ(parsed("http://192.168.0.10:5000/"), "http://192.168.0.10:5000/");
+  EXPECT_EQ(parsed("http://3f2a9c0:5000/"), "http://3f2a9c0:5000/");
   EXPECT_EQ(parsed("https://one.example#@two.example/"), "https://one.example/");
 }
 
 TEST(Url, RefusesWhatReadersCouldTakeDifferently) {
-  for (const auto* text :
-       {"", "host/path", "ftp://h/", "file:///etc/passwd", "https://user@h/", "https://user:pw@h/", "https://h:0/",
-        "https://h:65536/", "https://h:/", "https:///x", "https://h x/", "https://h\\@evil/", "https://h/a b",
-        "https://h/\r\nX: y", "https://h\x01/", "https://[::1/", "https://[]/", "https://h/\xc3\xa9", "https://-h/"})
+  for (const auto* text : {"",
+                           "host/path",
+                           "ftp://h/",
+                           "file:///etc/passwd",
+                           "https://user@h/",
+                           "https://user:pw@h/",
+                           "https://h:0/",
+                           "https://h:65536/",
+                           "https://h:/",
+                           "https:///x",
+                           "https://h x/",
+                           "https://h\\@evil/",
+                           "https://h/a b",
+                           "https://h/\r\nX: y",
+                           "https://h\x01/",
+                           "https://[::1/",
+                           "https://[]/",
+                           "https://h/\xc3\xa9",
+                           "https://-h/",
+                           "http://2130706433/",
+                           "http://0x7f000001/",
+                           "http://0X7F.1/",
+                           "http://127.1/",
+                           "http://0177.0.0.1/",
+                           "http://127.0.0.1./",
+                           "http://256.0.0.1/",
+                           "http://a.b.1/",
+                           "http://0x/"})
     EXPECT_FALSE(Url::parse(text)) << text;
   EXPECT_FALSE(Url::parse("https://h/" + std::string(20'000, 'a')));
 }

@@ -89,7 +89,7 @@ Result<Client> Client::make(ClientOptions options) {
                                  .ca_directory = options.ca_directory,
                                  .silence_timeout_ms = options.silence_timeout_ms};
   state->transport = std::make_shared<const Transport>(http, options.certificate_directories, options.rules,
-                                                       RetryPolicy{.first_wait_ms = options.first_retry_ms});
+                                                       options.first_retry_ms, options.patience_ms);
   state->options = std::move(options);
   return Client(std::move(state));
 }
@@ -167,15 +167,29 @@ Result<std::optional<Named>> Repository::State::look_up(const oci::Reference& re
   return Named{*digest, std::move(media_type)};
 }
 
+namespace {
+
+Ask ask_whether(const std::string& location, const Scopes& scopes, const std::string& what) {
+  return {.method = "HEAD",
+          .location = location,
+          .headers = {accept_manifests()},
+          .scopes = scopes,
+          .what = what,
+          .accept = {200, 404}};
+}
+
+}  // namespace
+
+Attempt<bool> Repository::State::has(const std::string& location, const Scopes& scopes, const std::string& what,
+                                     const Cancel& cancel) const {
+  auto reply = host->exchange(ask_whether(location, scopes, what), cancel);
+  if (!reply) return std::unexpected(std::move(reply).error());
+  return reply->status == 200;
+}
+
 Result<bool> Repository::State::exists(const std::string& location, const Scopes& scopes, const std::string& what,
                                        const Cancel& cancel) const {
-  const Reply reply = TRY(host->ask({.method = "HEAD",
-                                     .location = location,
-                                     .headers = {accept_manifests()},
-                                     .scopes = scopes,
-                                     .what = what,
-                                     .accept = {200, 404}},
-                                    cancel));
+  const Reply reply = TRY(host->ask(ask_whether(location, scopes, what), cancel));
   return reply.status == 200;
 }
 

@@ -35,6 +35,7 @@ struct ClientOptions {
   std::string ca_directory;         ///< SSL_CERT_DIR
   int first_retry_ms = 250;         ///< wait before the first retry of a passing failure; doubles each time
   int silence_timeout_ms = 60'000;  ///< a transfer that moves no byte for so long has failed
+  int patience_ms = 90'000;         ///< all transfers end when none of them got anywhere for so long
   /// Credentials, trust, mirrors and proxies; `variables` are for credential helpers (credentials.hpp).
   static Result<ClientOptions> from_environment(const Environment& environment, Variables variables = {});
 };

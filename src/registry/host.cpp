@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "registry/hops.hpp"
 
 namespace slipway::registry {
 namespace {
 
 constexpr int kMostRedirects = 10;
+constexpr int kSignedAddressRetries = 2;
 constexpr int kMostChallenges = 2;  // nobody asked yet, then a token that ran out
 
 std::string authority_of(const std::string& registry) {
@@ -96,7 +98,7 @@ Attempt<http::Url> Host::connect(const Cancel& cancel) {
 
 Attempt<Reply> Host::send(const Ask& ask, const http::Url& url, const std::string& authorization,
                           const Cancel& cancel) {
-  http::Request request{.method = ask.method, .url = url, .headers = ask.headers};
+  http::Request request{.method = ask.method, .url = url, .headers = ask.headers, .lone = ask.lone};
   if (!authorization.empty()) request.headers.push_back({"Authorization", authorization});
   auto tls = tls_for(url);
   if (!tls) return give_up(std::move(tls).error());
@@ -133,7 +135,12 @@ Attempt<Reply> Host::exchange(const Ask& ask, const Cancel& cancel) {
     if (reply->status == 401 && home && challenges++ < kMostChallenges) {
       auto more = authenticator_.challenged(reply->headers, *base, ask.scopes, authorization);
       if (!more) return give_up(std::move(more).error());
-      if (*more) continue;
+      if (*more && !ask.body_once) continue;
+      if (*more) {
+        Setback setback = setback_of(*reply, ask, *url, home);
+        setback.renewed = true;
+        return std::unexpected(std::move(setback));
+      }
     }
     const auto location = reply->headers.find("Location");
     if (is_redirect(reply->status) && !ask.body && location) {
@@ -142,23 +149,38 @@ Attempt<Reply> Host::exchange(const Ask& ask, const Cancel& cancel) {
                                                                     kMostRedirects, ask.what)));
       auto next = attempt_url(context(url->resolve(*location), "while following a redirect of {}", url->origin()));
       if (!next) return std::unexpected(std::move(next).error());
+      if (auto allowed = check_hop(*url, *next, ask.sink ? Hop::kVerified : Hop::kAnswer); !allowed)
+        return give_up(std::move(allowed).error());
       home = home && next->same_origin(*base);
       url = *std::move(next);
       continue;
     }
-    if (!home) return std::unexpected(setback_of_status(*reply, ask.what, {printable(url->origin()), "", ""}));
-    return std::unexpected(setback_of_status(*reply, ask.what, {registry_, registry_, authenticator_.username()}));
+    return std::unexpected(setback_of(*reply, ask, *url, home));
   }
 }
 
-Result<Reply> Host::ask(const Ask& ask, const Cancel& cancel) {
-  return with_retries(policy(), cancel, [&] { return exchange(ask, cancel); });
+Setback Host::setback_of(const Reply& reply, const Ask& ask, const http::Url& url, bool home) const {
+  if (home) return setback_of_status(reply, ask.what, {registry_, registry_, authenticator_.username()});
+  Setback setback = setback_of_status(reply, ask.what, {printable(url.origin()), "", ""});
+  // A signed address may have run out on the way: the registry gives a new one.
+  if (reply.status == 403 || reply.status == 410) setback.retries = kSignedAddressRetries;
+  return setback;
 }
 
-Result<std::string> Host::absolute(const std::string& location) {
+Result<Reply> Host::ask(const Ask& ask, const Cancel& cancel) {
+  const Patience::Watch watch(patience());
+  auto reply = with_retries(policy(), cancel, [&] { return exchange(ask, cancel); });
+  if (reply) patience().progress();
+  return reply;
+}
+
+Result<std::string> Host::upload_place(const std::string& location, const std::string& from) {
   const auto base = *base_.lock();
   if (!base) return fail(Code::kInternal, "{} was not spoken to yet", registry_);
-  return TRY(context(base->resolve(location), "while reading a Location of {}", registry_)).text();
+  const http::Url asked = from.empty() ? *base : TRY(http::Url::parse(from));
+  const http::Url place = TRY(context(asked.resolve(location), "while reading a Location of {}", registry_));
+  TRY(check_hop(asked, place, Hop::kAnswer));
+  return place.text();
 }
 
 }  // namespace slipway::registry

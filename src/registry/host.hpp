@@ -26,8 +26,12 @@ struct Ask {
   std::vector<http::Header> headers;
   std::function<Result<http::Body>()> body;  ///< opened anew for each sending; empty: no body
   Scopes scopes;
-  std::string what;                           ///< noun phrase for errors: "the manifest of team/app:1"
-  std::vector<int> accept;                    ///< statuses that are an answer; others become a Setback
+  std::string what;         ///< noun phrase for errors: "the manifest of team/app:1"
+  std::vector<int> accept;  ///< statuses that are an answer; others become a Setback
+  /// A 401 renews the credentials and ends the exchange (Setback::renewed) instead of sending the body once more: the
+  /// server may have taken some of it.
+  bool body_once = false;
+  bool lone = false;                          ///< http::Request::lone
   std::int64_t body_limit = kErrorBodyLimit;  ///< of an accepted answer
   /// When set, an accepted answer's body goes here instead of into the Reply. `head` sees it first.
   std::function<Status(const http::Response&)> head;
@@ -50,16 +54,19 @@ class Host {
   [[nodiscard]] Attempt<Reply> exchange(const Ask& ask, const Cancel& cancel);
   /// exchange() with retries.
   [[nodiscard]] Result<Reply> ask(const Ask& ask, const Cancel& cancel);
-  /// The absolute form of a Location header of this host.
-  [[nodiscard]] Result<std::string> absolute(const std::string& location);
+  /// The absolute form of the Location header of an upload, given by `from` (a URL; empty: the host itself). Refused
+  /// when what is sent there would leave the protection that it has here (registry/hops.hpp).
+  [[nodiscard]] Result<std::string> upload_place(const std::string& location, const std::string& from);
   [[nodiscard]] const std::string& registry() const { return registry_; }
   [[nodiscard]] const RetryPolicy& policy() const { return policy_; }
+  [[nodiscard]] Patience& patience() const { return transport_->patience(); }
 
  private:
   /// Finds out once whether the host speaks TLS (plain HTTP is for loopback and Trust::kAnybody), and what it asks for.
   Attempt<http::Url> connect(const Cancel& cancel);
   Attempt<std::string> choose_scheme(const Cancel& cancel) const;
   Attempt<Reply> ping(const http::Url& base, const Cancel& cancel);
+  [[nodiscard]] Setback setback_of(const Reply& reply, const Ask& ask, const http::Url& url, bool home) const;
   Attempt<Reply> send(const Ask& ask, const http::Url& url, const std::string& authorization, const Cancel& cancel);
   [[nodiscard]] Result<http::Tls> tls_for(const http::Url& url) const;
 

@@ -42,7 +42,10 @@ struct Repository::State {
   /// From byte `from` on.
   [[nodiscard]] Status download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
                                 const Cancel& cancel) const;
-  /// HEAD: 200 or 404.
+  /// HEAD: 200 or 404. One attempt.
+  [[nodiscard]] Attempt<bool> has(const std::string& path, const Scopes& scopes, const std::string& what,
+                                  const Cancel& cancel) const;
+  /// The same with retries.
   [[nodiscard]] Result<bool> exists(const std::string& path, const Scopes& scopes, const std::string& what,
                                     const Cancel& cancel) const;
 };

@@ -13,6 +13,11 @@ Status wait_for_retry(const RetryPolicy& policy, const Setback& setback, int tri
     return std::unexpected(setback.error);
   std::int64_t wait_ms = std::min<std::int64_t>(std::int64_t{policy.first_wait_ms} << tried, 5000);
   if (setback.retry_after) wait_ms = std::max(wait_ms, *setback.retry_after * 1000);
+  if (policy.patience != nullptr && policy.patience->left_ms() <= wait_ms) {
+    Error error = setback.error;
+    return std::unexpected(
+        error.with_hint(fmt::format("given up: nothing was transferred for {}", policy.patience->limit())));
+  }
   if (cancel.wait_for(static_cast<int>(wait_ms))) return cancel.check();
   return {};
 }

@@ -12,6 +12,7 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "base/time.hpp"
+#include "registry/patience.hpp"
 
 namespace slipway::registry {
 
@@ -23,21 +24,25 @@ struct Setback {
   Error error;
   int retries = 0;                          ///< how often this kind may be tried again; 0: never
   std::optional<std::int64_t> retry_after;  ///< seconds the server asked for
+  int status = 0;                           ///< of the answer that nobody wanted; 0: there was none
+  bool renewed = false;                     ///< credentials were renewed meanwhile: asking again may help at once
 };
 template <class T>
 using Attempt = std::expected<T, Setback>;
 
 /// A setback that no waiting heals.
 [[nodiscard]] inline std::unexpected<Setback> give_up(Error error) {
-  return std::unexpected(Setback{std::move(error), 0, {}});
+  return std::unexpected(Setback{.error = std::move(error)});
 }
 
 struct RetryPolicy {
-  int first_wait_ms = 250;  ///< doubles with each retry, up to 5 s
-  int most = kMostRetries;  ///< 0: somebody else is asked instead
+  int first_wait_ms = 250;       ///< doubles with each retry, up to 5 s
+  int most = kMostRetries;       ///< 0: somebody else is asked instead
+  Patience* patience = nullptr;  ///< of the command; may be nobody's
 };
 
-/// Waits before retry number `tried` + 1, or gives the setback's error when it is not to be tried again.
+/// Waits before retry number `tried` + 1, or gives the setback's error when it is not to be tried again: its kind does
+/// not pass, it was tried often enough, the server asks for too long a wait or the command's patience would end in it.
 [[nodiscard]] Status wait_for_retry(const RetryPolicy& policy, const Setback& setback, int tried, const Cancel& cancel);
 
 /// Seconds of a Retry-After value (a number, or an HTTP date against `now`); nothing when it can not be read.

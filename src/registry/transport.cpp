@@ -114,14 +114,14 @@ std::string message_of(std::string_view body) {
 
 Setback setback_of_failure(const http::Failure& failure, std::string_view what) {
   if (failure.trouble == http::Trouble::kReader || failure.trouble == http::Trouble::kCancelled)
-    return {failure.error, 0, {}};
+    return {.error = failure.error};
   Error error = failure.error;
   if (failure.trouble == http::Trouble::kCertificate)
     error.with_hint("put the CA's certificate into /etc/docker/certs.d/HOST[:PORT]/ca.crt or name it in SSL_CERT_FILE");
   if (failure.trouble == http::Trouble::kConnect)
     error.with_hint("nothing answers there: is the registry running, and are name and port right?");
   error.add_context(fmt::format("while asking for {}", what));
-  return {std::move(error), retries_of(failure.trouble), {}};
+  return {.error = std::move(error), .retries = retries_of(failure.trouble)};
 }
 
 Setback setback_of_status(const Reply& reply, std::string_view what, const Asked& asked) {
@@ -137,7 +137,7 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
   Error error(code_of_status(reply.status), fmt::format("{} {} {} (status {}{}{})", asked.host, verb, what,
                                                         reply.status, message.empty() ? "" : ": ", message));
   if (login) error.with_hint(fmt::format("log in with `slipway login {}`", asked.login));
-  Setback setback{std::move(error), 0, {}};
+  Setback setback{.error = std::move(error), .status = reply.status};
   if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
   setback.retries = kMostRetries;
   if (const auto value = reply.headers.find("Retry-After")) setback.retry_after = parse_retry_after(*value, now());
@@ -153,10 +153,12 @@ Attempt<Reply> Transport::fetch(const http::Request& request, const Reading& rea
   const auto head = [&](const http::Response& response) -> Status {
     reply.status = response.status;
     reply.headers = response.headers;
+    const Patience::Hold hold(patience_);
     wanted = reading.wanted(response.status);
     return wanted && reading.head ? reading.head(response) : Status();
   };
   const auto body = [&](std::string_view bytes) -> Status {
+    const Patience::Hold hold(patience_);
     if (wanted && reading.sink) return reading.sink(bytes);
     const std::int64_t limit = wanted ? reading.limit : kErrorBodyLimit;
     if (std::ssize(reply.body) + std::ssize(bytes) <= limit) {
@@ -166,7 +168,8 @@ Attempt<Reply> Transport::fetch(const http::Request& request, const Reading& rea
     cut = !wanted;  // an error's text: what is beyond the limit is not waited for
     return fail(Code::kOutOfRange, "{} has more than {} bytes", reading.what, limit);
   };
-  const auto outcome = http_.send(request, {.head = head, .body = body}, cancel);
+  const auto outcome =
+      http_.send(request, {.head = head, .body = body, .idle = [&] { return patience_.check(); }}, cancel);
   if (outcome || cut) return reply;
   return std::unexpected(setback_of_failure(outcome.error(), reading.what));
 }

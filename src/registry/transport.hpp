@@ -27,14 +27,19 @@ struct Reply {
 
 class Transport {
  public:
+  /// `patience_ms`: the command gives up after so long without progress.
   Transport(http::ClientOptions options, std::vector<std::string> certificate_directories, RegistryRules rules,
-            RetryPolicy policy)
+            int first_wait_ms, int patience_ms)
       : http_(std::move(options)),
         directories_(std::move(certificate_directories)),
         rules_(std::move(rules)),
-        policy_(policy) {}
+        patience_(patience_ms),
+        policy_{.first_wait_ms = first_wait_ms, .patience = &patience_} {}
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
 
   [[nodiscard]] const RetryPolicy& policy() const { return policy_; }
+  [[nodiscard]] Patience& patience() const { return patience_; }
 
   /// How an answer is taken in.
   struct Reading {
@@ -59,6 +64,7 @@ class Transport {
   http::Client http_;
   std::vector<std::string> directories_;
   RegistryRules rules_;
+  mutable Patience patience_;
   RetryPolicy policy_;
   mutable Synced<std::map<std::string, http::Tls>> known_;
 };

@@ -1,0 +1,43 @@
+#include "registry/patience.hpp"
+
+#include <algorithm>
+
+#include "base/time.hpp"
+
+namespace slipway::registry {
+
+void Patience::enter() {
+  auto state = state_.lock();
+  if (state->watched++ == 0) state->since = monotonic_ms();
+}
+
+void Patience::leave() { --state_.lock()->watched; }
+
+void Patience::hold() {
+  auto state = state_.lock();
+  if (state->held++ == 0) state->held_since = monotonic_ms();
+}
+
+void Patience::let_go() {
+  auto state = state_.lock();
+  if (--state->held > 0) return;
+  const std::int64_t now = monotonic_ms();
+  state->since = std::min(now, state->since + (now - state->held_since));
+}
+
+void Patience::progress() { state_.lock()->since = monotonic_ms(); }
+
+std::int64_t Patience::left_ms() {
+  auto state = state_.lock();
+  if (state->watched == 0 || state->held > 0) return limit_ms_;
+  return state->since + limit_ms_ - monotonic_ms();
+}
+
+Status Patience::check() {
+  if (left_ms() > 0) return {};
+  return fail(Code::kDeadlineExceeded, "nothing was transferred for {}: given up", limit());
+}
+
+std::string Patience::limit() const { return fmt::format("{} s", limit_ms_ / 1000.0); }
+
+}  // namespace slipway::registry

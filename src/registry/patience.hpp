@@ -1,0 +1,70 @@
+// Patience: how long a command goes on without real progress, over all of its transfers together.
+//
+//   const Patience::Watch watch(patience);      // the clock runs while something is under way
+//   patience.progress();                        // bytes that were never here before, an answer that was wanted
+//   TRY(patience.check());                      // kDeadlineExceeded once nothing came of anything for too long
+//
+// Real is what a peer can not give twice: headers, refusals, redirects and bytes that come again do not count. The time
+// in which a callback of ours holds a transfer up (a slow disk, an unpacker that is behind) is nobody's silence.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/synced.hpp"
+
+namespace slipway::registry {
+
+class Patience {
+ public:
+  explicit Patience(int limit_ms) : limit_ms_(limit_ms) {}
+
+  /// Something is being transferred while one of these lives.
+  class Watch {
+   public:
+    explicit Watch(Patience& patience) : patience_(patience) { patience_.enter(); }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { patience_.leave(); }
+
+   private:
+    Patience& patience_;
+  };
+  /// Somebody of ours holds a transfer up while one of these lives.
+  class Hold {
+   public:
+    explicit Hold(Patience& patience) : patience_(patience) { patience_.hold(); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() { patience_.let_go(); }
+
+   private:
+    Patience& patience_;
+  };
+
+  void progress();
+  /// Success, or kDeadlineExceeded.
+  [[nodiscard]] Status check();
+  /// Milliseconds until check() fails when nothing happens.
+  [[nodiscard]] std::int64_t left_ms();
+  /// "90 s", for texts.
+  [[nodiscard]] std::string limit() const;
+
+ private:
+  void enter();
+  void leave();
+  void hold();
+  void let_go();
+
+  struct State {
+    int watched = 0;
+    int held = 0;
+    std::int64_t held_since = 0;
+    std::int64_t since = 0;  ///< the last progress, later by the time of all holds after it
+  };
+  const int limit_ms_;
+  Synced<State> state_;
+};
+
+}  // namespace slipway::registry
