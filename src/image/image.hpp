@@ -36,6 +36,8 @@ struct Resolved {
   std::string target_media_type;
   oci::Manifest manifest;
   oci::ImageConfig config;
+  bool named = false;                   ///< resolve() gave it its name, before its layers were seen
+  std::optional<store::Name> replaced;  ///< what had that name until then
 };
 
 /// How an image is pushed.
@@ -58,7 +60,8 @@ struct Images {
                                          PullPolicy policy, progress::Sink& sink, progress::VertexId vertex,
                                          const Cancel& cancel) const;
   /// Makes every layer a committed snapshot, bottom first, with gaps fetched and layers unpacked in parallel, one
-  /// download per blob over all processes. Diff IDs are verified against the config.
+  /// download per blob over all processes. Diff IDs are verified against the config. An image whose layers turn out to
+  /// be wrong loses the name that resolve() gave it.
   [[nodiscard]] Result<std::vector<store::Snapshot>> unpack(const Resolved& image, progress::Sink& sink,
                                                             progress::VertexId vertex, const Cancel& cancel) const;
   /// Makes sure that all blobs of the image are here (for save, push) without unpacking.

@@ -5,18 +5,42 @@
 #include "image/unpacking.hpp"
 
 namespace slipway::image {
+namespace {
+
+/// Whether another try with the same documents would fail as well.
+bool is_about_the_image(Code code) {
+  return code != Code::kCancelled && code != Code::kUnavailable && code != Code::kDeadlineExceeded;
+}
+
+/// A name that resolve() gave to what can not be used; the next build would take it for good and ask nobody.
+void take_name_back(const Images& images, const Resolved& image) {
+  const auto now = images.store.find_name(images.scope, image.reference);
+  if (!now || !*now || (*now)->target != image.target) return;
+  const auto& before = image.replaced;
+  if (!before)
+    (void)images.store.remove_name(images.scope, image.reference, store::Durable::kNo);
+  else if (before->target != image.target)
+    (void)images.store.set_name(images.scope, image.reference, before->target, before->media_type, store::Durable::kNo);
+}
+
+}  // namespace
 
 Result<Resolved> Images::resolve(const oci::Reference& reference, const oci::Platform& platform, PullPolicy policy,
                                  progress::Sink& sink, progress::VertexId vertex, const Cancel& cancel) const {
   auto answer = TRY(Resolver(*this, reference, platform, policy, sink, vertex, cancel).run());
-  if (answer.from_registry)
+  if (answer.from_registry) {
+    answer.image.replaced = TRY(store.find_name(scope, reference));
+    answer.image.named = true;
     TRY(store.set_name(scope, reference, answer.image.target, answer.image.target_media_type, store::Durable::kNo));
+  }
   return std::move(answer.image);
 }
 
 Result<std::vector<store::Snapshot>> Images::unpack(const Resolved& image, progress::Sink& sink,
                                                     progress::VertexId vertex, const Cancel& cancel) const {
-  return Unpacking(*this, image, sink, vertex).run(cancel);
+  auto snapshots = Unpacking(*this, image, sink, vertex).run(cancel);
+  if (!snapshots && image.named && is_about_the_image(snapshots.error().code())) take_name_back(*this, image);
+  return snapshots;
 }
 
 Status Images::fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,

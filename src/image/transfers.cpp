@@ -1,5 +1,7 @@
 #include "image/transfers.hpp"
 
+#include "base/text.hpp"
+
 namespace slipway::image {
 namespace {
 constexpr std::string_view kOrigin = "origin";
@@ -19,16 +21,27 @@ Status remember_origin(store::Store& store, const oci::Reference& reference, con
   return store.remember(kOrigin, blob.text(), origin_of(reference));
 }
 
+Result<bool> Transfers::here(const oci::Descriptor& blob) const {
+  const auto known = TRY(images_.store.acquire_blob(images_.lease, blob.digest));
+  if (known && known->size != blob.size)
+    return fail(Code::kDataLoss, "the blob {} of {} has {} bytes, the manifest says {}", blob.digest.text(),
+                reference_.familiar(), known->size, blob.size);
+  return known.has_value();
+}
+
 Result<bool> Transfers::ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
-  if (TRY(images_.store.acquire_blob(images_.lease, blob.digest))) return false;
+  if (TRY(here(blob))) return false;
   // Whoever holds the lock transfers; the others find the blob when they get it.
   const auto lock = TRY(images_.store.lock_key(blob.digest, cancel));
-  if (TRY(images_.store.acquire_blob(images_.lease, blob.digest))) return false;
+  if (TRY(here(blob))) return false;
   TRY(context(download(blob, tee, cancel), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
   return true;
 }
 
 Status Transfers::download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
+  if (const auto free = images_.store.free_bytes(); blob.size > free)
+    return fail(Code::kResourceExhausted, "the blob {} has {}; the store's disk has {} free", blob.digest.text(),
+                human_size(blob.size), human_size(free));
   auto writer = TRY(images_.store.write_blob(images_.lease));
   TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
   const auto take = [&](std::string_view bytes) -> Status {

@@ -31,6 +31,8 @@ class Transfers {
   [[nodiscard]] const registry::Repository& repository() const { return repository_; }
 
  private:
+  /// Whether the blob is here, and then as large as it is said to be.
+  [[nodiscard]] Result<bool> here(const oci::Descriptor& blob) const;
   [[nodiscard]] Status download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const;
 
   const Images& images_;

@@ -10,6 +10,8 @@
 namespace slipway::image {
 namespace {
 
+constexpr int kWindowPollMs = 50;
+
 /// A chain's ID may equal the digest of its one plain layer's blob: the locks need different names.
 oci::Digest lock_name(const oci::ChainId& chain) { return oci::Digest::of("unpack " + chain.digest.text()); }
 
@@ -124,6 +126,18 @@ Result<layer::Unpacked> Unpacking::fill(const Layer& layer, int root, const Canc
   return facts;
 }
 
+layer::UnpackOptions Unpacking::options(const Cancel& cancel) {
+  layer::UnpackOptions options;
+  options.limits.unpacked_bytes = std::min(options.limits.unpacked_bytes, images_.store.free_bytes());
+  options.lend = [this, cancel](std::size_t) -> Result<std::shared_ptr<void>> {
+    // One layer at a time: six windows of 128 MiB would be more than a puller may take.
+    while (std::exchange(*large_window_.lock(), true))
+      if (cancel.wait_for(kWindowPollMs)) TRY(cancel.check());
+    return std::shared_ptr<void>(this, [](Unpacking* self) { *self->large_window_.lock() = false; });
+  };
+  return options;
+}
+
 Result<std::optional<layer::Unpacked>> Unpacking::stream(const Layer& layer, int root, const Cancel& cancel) {
   BytePipe pipe;
   Result<layer::Unpacked> facts = fail(Code::kInternal, "nothing was unpacked");
@@ -132,7 +146,7 @@ Result<std::optional<layer::Unpacked>> Unpacking::stream(const Layer& layer, int
     if (!unpacker.joinable()) {
       unpacker = std::jthread([&] {
         const auto read = [&](char* buffer, std::size_t size) { return pipe.read(buffer, size); };
-        facts = layer::unpack(read, root, {}, cancel);
+        facts = layer::unpack(read, root, options(cancel), cancel);
         pipe.leave();  // the download goes on: its digest decides whose fault it is
       });
     }
@@ -156,7 +170,7 @@ Result<layer::Unpacked> Unpacking::unpack_stored(const Layer& layer, int root, c
     offset += static_cast<std::int64_t>(got);
     return got;
   };
-  return layer::unpack(read, root, {}, cancel);
+  return layer::unpack(read, root, options(cancel), cancel);
 }
 
 }  // namespace slipway::image

@@ -43,6 +43,8 @@ class Unpacking {
   Result<layer::Unpacked> fill(const Layer& layer, int root, const Cancel& cancel);
   /// Nothing when the blob is here already.
   Result<std::optional<layer::Unpacked>> stream(const Layer& layer, int root, const Cancel& cancel);
+  /// Within what the store's disk has free, and one large window of a decoder at a time.
+  layer::UnpackOptions options(const Cancel& cancel);
   Result<layer::Unpacked> unpack_stored(const Layer& layer, int root, const Cancel& cancel);
   Result<store::Snapshot> commit(const Layer& layer, Made made);
   Result<std::vector<store::Snapshot>> commit_in_order(std::vector<std::optional<store::Snapshot>> known,
@@ -55,6 +57,7 @@ class Unpacking {
   std::vector<Layer> layers_;
   Synced<Slots> slots_;
   std::condition_variable filled_;
+  Synced<bool> large_window_;  ///< somebody has it
 };
 
 }  // namespace slipway::image

@@ -138,8 +138,8 @@ class GzipDecoder {
 
 class ZstdDecoder {
  public:
-  explicit ZstdDecoder(std::shared_ptr<Input> input)
-      : input_(std::move(input)), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {
+  ZstdDecoder(std::shared_ptr<Input> input, Lend lend)
+      : input_(std::move(input)), lend_(std::move(lend)), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {
     if (context_) ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
   }
 
@@ -174,10 +174,25 @@ class ZstdDecoder {
     frame_size_.reset();
     if (size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR) frame_size_ = size;
     frame_done_ = 0;
+    const auto window = window_of(input_->view(), frame_size_);
+    if (lend_ && !lent_ && window > kOwnWindow && window <= std::size_t{1} << kZstdWindowLog)
+      lent_ = TRY(lend_(window));
     return {};
   }
 
+  /// RFC 8878, 3.1.1.1.2: the window descriptor, or the whole of a frame in one segment. 0 for what is no frame.
+  static std::size_t window_of(std::string_view frame, std::optional<unsigned long long> content) {
+    if (frame.size() < 6 || !frame.starts_with("\x28\xb5\x2f\xfd")) return 0;
+    const auto descriptor = static_cast<unsigned char>(frame[4]);
+    if ((descriptor & 0x20) != 0) return static_cast<std::size_t>(content.value_or(0));
+    const auto byte = static_cast<unsigned char>(frame[5]);
+    const std::size_t base = std::size_t{1} << (10 + (byte >> 3));
+    return base + base / 8 * (byte & 7);
+  }
+
   std::shared_ptr<Input> input_;
+  Lend lend_;
+  std::shared_ptr<void> lent_;
   std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
   bool at_frame_end_ = true;
   std::optional<unsigned long long> frame_size_;  ///< as the frame's header says, if it does
@@ -424,19 +439,19 @@ oci::Compression detect(std::string_view first_bytes) {
 
 namespace {
 
-template <class Decoder>
-Source reader_of(const std::shared_ptr<Input>& input) {
-  const auto state = std::make_shared<Decoder>(input);
+template <class Decoder, class... Arguments>
+Source reader_of(const std::shared_ptr<Input>& input, Arguments... arguments) {
+  const auto state = std::make_shared<Decoder>(input, std::move(arguments)...);
   return [state](char* to, std::size_t size) { return state->read(to, size); };
 }
 
-Result<Source> layer_decoder(const std::shared_ptr<Input>& input) {
+Result<Source> layer_decoder(const std::shared_ptr<Input>& input, Lend lend) {
   (void)TRY(input->want(4));
   switch (detect(input->view().substr(0, 4))) {
     case oci::Compression::kGzip:
       return reader_of<GzipDecoder>(input);
     case oci::Compression::kZstd:
-      return reader_of<ZstdDecoder>(input);
+      return reader_of<ZstdDecoder>(input, std::move(lend));
     case oci::Compression::kNone:
       break;
   }
@@ -445,14 +460,16 @@ Result<Source> layer_decoder(const std::shared_ptr<Input>& input) {
 
 }  // namespace
 
-Result<Source> decoder(Source compressed) { return layer_decoder(std::make_shared<Input>(std::move(compressed))); }
+Result<Source> decoder(Source compressed, Lend lend) {
+  return layer_decoder(std::make_shared<Input>(std::move(compressed)), std::move(lend));
+}
 
 Result<Source> archive_decoder(Source compressed) {
   const auto input = std::make_shared<Input>(std::move(compressed));
   (void)TRY(input->want(kXzMagic.size()));
   if (input->view().starts_with(kBzip2Magic)) return reader_of<Bzip2Decoder>(input);
   if (input->view().starts_with(kXzMagic)) return reader_of<XzDecoder>(input);
-  return layer_decoder(input);
+  return layer_decoder(input, {});
 }
 
 std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target, std::optional<int> level) {

@@ -306,5 +306,42 @@ TEST(CodecLevels, HigherIsSmaller) {
   EXPECT_GT(compress_at(Compression::kZstd, 1, text).size(), compress_at(Compression::kZstd, 19, text).size());
 }
 
+TEST(Codec, LargeWindowsAreAskedFor) {
+  // Level 22 has a window of 128 MiB, the usual one of 2 MiB; a frame that is small needs no more than itself.
+  const auto asked_for = [](int level, std::size_t size) {
+    std::string packed;
+    const auto encode = encoder(oci::Compression::kZstd, testing::append_to(packed), level);
+    const std::string zeros(1 << 20, '\0');
+    for (std::size_t i = 0; i < size; i += zeros.size()) EXPECT_TRUE(encode->write(zeros));
+    EXPECT_TRUE(encode->finish());
+    std::size_t asked = 0;
+    auto token = std::make_shared<int>(0);
+    const std::weak_ptr<int> watch = token;
+    {
+      auto plain = decoder(
+          [&packed, at = std::size_t{0}](char* to, std::size_t room) mutable -> Result<std::size_t> {
+            const std::size_t got = packed.copy(to, room, at);
+            at += got;
+            return got;
+          },
+          [&](std::size_t bytes) -> Result<std::shared_ptr<void>> {
+            asked = bytes;
+            return std::exchange(token, nullptr);
+          });
+      EXPECT_TRUE(plain);
+      std::string buffer(1 << 16, '\0');
+      std::size_t total = 0;
+      for (std::size_t got = 1; got > 0; total += got) got = (*plain)(buffer.data(), buffer.size()).value();
+      EXPECT_EQ(total, size);
+      EXPECT_EQ(watch.expired(), false) << "kept while the stream lives";
+    }
+    token.reset();
+    EXPECT_TRUE(watch.expired());
+    return asked;
+  };
+  EXPECT_EQ(asked_for(22, 20 << 20), std::size_t{128} << 20);
+  EXPECT_EQ(asked_for(3, 20 << 20), 0U);
+}
+
 }  // namespace
 }  // namespace slipway::layer

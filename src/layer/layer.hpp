@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,11 +29,18 @@ namespace slipway::layer {
 using Source = std::function<Result<std::size_t>(char* buffer, std::size_t size)>;
 /// A push target of bytes.
 using Target = std::function<Status(std::string_view bytes)>;
+/// Asks for so much memory beyond what every stream takes; what is given stands for it until it is dropped. May wait.
+using Lend = std::function<Result<std::shared_ptr<void>>(std::size_t bytes)>;
 
 /// Limits on what an archive may make, checked before anything is written (invariant 3).
 struct Limits {
   std::int64_t entries = 4'000'000;
   std::int64_t unpacked_bytes = std::int64_t{1} << 42;
+  /// A layer that is larger than this may have `bomb_ratio` times its compressed bytes: gzip packs zeros 1:1000, zstd
+  /// 1:30,000, and nothing that somebody needs is both so large and so empty.
+  std::int64_t bomb_bytes = std::int64_t{8} << 30;
+  std::int64_t bomb_ratio = 200;
+  std::int64_t trailing_bytes = std::int64_t{1} << 30;  ///< behind the end of the archive; they are hashed only
   std::size_t path_bytes = 4096;
   std::size_t name_bytes = 255;
   std::size_t xattr_bytes = 64 * 1024;   ///< of one entry, names and values
@@ -56,6 +64,7 @@ struct UnpackOptions {
   Ownership ownership = Ownership::kAsIs;
   Whiteouts whiteouts = Whiteouts::kOverlay;
   Limits limits;
+  Lend lend;  ///< for large windows; empty: they are simply taken
   /// For a directory of the host: devices become empty files, set-id bits are dropped.
   bool inert = false;
   /// Set on every entry instead of the archive's ids (ADD --chown).

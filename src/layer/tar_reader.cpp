@@ -183,7 +183,13 @@ Status TarReader::finish_member() {
 Status TarReader::drain() {
   stored_left_ = padding_ = 0;
   archive_ended_ = true;
-  while (TRY(fill())) window_ = {};
+  std::int64_t trailing = 0;
+  while (TRY(fill())) {
+    trailing += std::ssize(window_);
+    window_ = {};
+    if (trailing > limits_.trailing_bytes)
+      return fail(Code::kOutOfRange, "more than {} bytes follow the end of the tar archive", limits_.trailing_bytes);
+  }
   return {};
 }
 

@@ -25,8 +25,15 @@ auto guarded(Body body) -> decltype(body()) {
 }
 
 /// Decompresses into the fan-out's buffers, each filled to the brim so that blocks rarely straddle two of them.
-Status decode(const Source& compressed, Fanout& fanout, std::int64_t limit, const Cancel& cancel) {
-  const Source plain = TRY(decoder(compressed));
+Status decode(const Source& compressed, Fanout& fanout, const UnpackOptions& options, const Cancel& cancel) {
+  const Limits& limits = options.limits;
+  std::int64_t taken = 0;
+  const auto counted = [&](char* buffer, std::size_t size) -> Result<std::size_t> {
+    const std::size_t got = TRY(compressed(buffer, size));
+    taken += static_cast<std::int64_t>(got);
+    return got;
+  };
+  const Source plain = TRY(decoder(counted, options.lend));
   std::int64_t total = 0;
   for (bool ended = false; !ended;) {
     Fanout::Buffer* buffer = fanout.empty();
@@ -37,7 +44,11 @@ Status decode(const Source& compressed, Fanout& fanout, std::int64_t limit, cons
       buffer->size += got;
       total += static_cast<std::int64_t>(got);
       ended = got == 0;
-      if (total > limit) return fail(Code::kOutOfRange, "the layer unpacks to more than {} bytes", limit);
+      if (total > limits.unpacked_bytes)
+        return fail(Code::kOutOfRange, "the layer unpacks to more than {} bytes", limits.unpacked_bytes);
+      if (total > limits.bomb_bytes && total / limits.bomb_ratio > taken)
+        return fail(Code::kOutOfRange, "the layer unpacks to more than {} times its first {} bytes: it is a bomb",
+                    limits.bomb_ratio, taken);
     }
     if (buffer->size > 0) fanout.publish(buffer);
   }
@@ -95,7 +106,7 @@ Result<Unpacked> unpack(const Source& compressed, int root, const UnpackOptions&
     std::jthread decode_thread, hash_thread;
     counts = guarded([&]() -> Result<Counts> {
       decode_thread = std::jthread([&] {
-        decoded = guarded([&] { return decode(compressed, fanout, options.limits.unpacked_bytes, cancel); });
+        decoded = guarded([&] { return decode(compressed, fanout, options, cancel); });
         fanout.end();
       });
       hash_thread = std::jthread([&] {

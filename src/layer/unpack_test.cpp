@@ -435,6 +435,12 @@ TEST(UnpackHostile, BombsEndAtTheLimit) {
     ASSERT_TRUE(again->finish());
     const auto result = unpack_safely(root, packed, {.limits = {.unpacked_bytes = 10 << 20}});
     EXPECT_EQ(result.error().code(), Code::kOutOfRange);
+    const auto trailing = unpack_safely(root, packed, {.limits = {.trailing_bytes = 10 << 20}});
+    EXPECT_NE(trailing.error().message().find("follow the end of the tar archive"), std::string::npos);
+    const auto ratio = unpack_safely(root, packed, {.limits = {.bomb_bytes = 10 << 20}});
+    EXPECT_NE(ratio.error().message().find("200 times its first"), std::string::npos) << ratio.error().message();
+    EXPECT_TRUE(unpack_safely(root, packed, {.limits = {.bomb_bytes = 64 << 20}}))
+        << "small ones may be as empty as they like";
   }
 }
 

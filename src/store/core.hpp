@@ -114,6 +114,8 @@ struct Hashed {
 
 // --- space.cpp
 
+/// Free bytes of the root's file system.
+[[nodiscard]] std::int64_t free_bytes(const Core& core);
 /// Makes room for `bytes` (a reservation on the lease's row) below max_size; runs gc when there is none, then fails
 /// with kResourceExhausted. Gives how much was granted: at least `bytes`, at most `wanted`. 0 without a limit.
 [[nodiscard]] Result<std::int64_t> reserve(Core& core, std::string_view lease, std::int64_t bytes, std::int64_t wanted);

@@ -2,6 +2,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/text.hpp"
 #include "store/core.hpp"
@@ -70,6 +71,12 @@ Result<std::int64_t> reserve(Core& core, std::string_view lease, std::int64_t by
               "the store {} is limited to {} and holds {} that is in use: {} more do not fit; remove images and run "
               "`slipway gc`, or raise the limit",
               printable(core.root), human_size(core.max_size), human_size(granted.used), human_size(bytes));
+}
+
+std::int64_t free_bytes(const Core& core) {
+  struct statvfs info{};
+  if (::fstatvfs(core.directory.get(), &info) != 0) return std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(info.f_bavail * info.f_frsize);
 }
 
 Status unreserve(Connection& db, std::string_view lease, std::int64_t bytes) {

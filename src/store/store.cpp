@@ -22,6 +22,7 @@ Result<Store> Store::open(const std::string& root, const OpenOptions& options) {
 }
 
 const std::string& Store::root() const { return state_->core->root; }
+std::int64_t Store::free_bytes() const { return store::free_bytes(*state_->core); }
 
 // Why one fdatasync of the WAL is enough: commits are appended to it in order, so syncing the file makes every commit
 // before this moment durable, whoever wrote it. Commits that are in the WAL no more were moved to meta.db by a

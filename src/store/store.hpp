@@ -173,6 +173,8 @@ class Store {
   ~Store();
 
   [[nodiscard]] const std::string& root() const;
+  /// Free bytes of the file system that holds the root, for this user; the largest number where it does not tell.
+  [[nodiscard]] std::int64_t free_bytes() const;
 
   [[nodiscard]] Result<Lease> lease(std::string_view purpose);
 
