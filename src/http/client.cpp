@@ -157,6 +157,8 @@ class Transfer {
   std::optional<std::string> lateness();
   bool stop(Status status);
   bool give_head();
+  /// An exchange, not only a handshake.
+  [[nodiscard]] bool asks() const { return request_.url.scheme() == "http" || roots_; }
 
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
@@ -176,6 +178,7 @@ class Transfer {
   std::array<char, CURL_ERROR_SIZE> detail_{};
   Response response_;
   std::int64_t header_bytes_ = 0;
+  bool head_ended_ = false;  ///< the empty line after the headers came
   bool head_given_ = false;
   std::optional<Error> reader_error_;
   std::optional<std::string> protocol_error_;
@@ -303,7 +306,10 @@ std::size_t Transfer::on_header(char* data, std::size_t, std::size_t size, void*
   }
   long status = 0;
   transfer.handle_.curl->easy_getinfo(transfer.handle_.easy, CURLINFO_RESPONSE_CODE, &status);
-  if (trim(line).empty() && status >= 200) transfer.pace_.event(transfer.clock());
+  if (trim(line).empty() && status >= 200) {
+    transfer.head_ended_ = true;
+    transfer.pace_.event(transfer.clock());
+  }
   const auto colon = line.find(':');
   if (colon != std::string_view::npos)
     transfer.response_.headers.add(std::string(trim(line.substr(0, colon))), std::string(trim(line.substr(colon + 1))));
@@ -394,6 +400,9 @@ Outcome Transfer::run() {
 Outcome Transfer::conclude(CURLcode code) {
   if (reader_error_) return std::unexpected(Failure{Trouble::kReader, *std::move(reader_error_)});
   if (protocol_error_) return std::unexpected(failure(Trouble::kProtocol, *protocol_error_));
+  // libcurl takes headers that a closed connection cut short for all that there are.
+  if (code == CURLE_OK && asks() && !head_ended_)
+    return std::unexpected(failure(Trouble::kBroken, "the answer ends in its headers"));
   if (code == CURLE_OK) {
     long status = 0;
     handle_.curl->easy_getinfo(handle_.easy, CURLINFO_RESPONSE_CODE, &status);
@@ -402,8 +411,10 @@ Outcome Transfer::conclude(CURLcode code) {
     return std::move(response_);
   }
   curl_off_t handshake = 0;
+  long connections = 0;
   handle_.curl->easy_getinfo(handle_.easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
-  const bool encrypted = request_.url.scheme() == "http" || handshake > 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_NUM_CONNECTS, &connections);
+  const bool encrypted = request_.url.scheme() == "http" || handshake > 0 || connections == 0;
   const std::string_view detail = detail_[0] != '\0' ? detail_.data() : handle_.curl->easy_strerror(code);
   return std::unexpected(failure(trouble_of(code, encrypted, detail), detail));
 }

@@ -133,6 +133,20 @@ TEST(Client, HeadersAreLimited) {
   }
 }
 
+TEST(Client, HeadersThatWereCutAreNoAnswer) {
+  for (const std::string raw :
+       {"HTTP/1.1 202 X\r\n", "HTTP/1.1 202 X\r\nLocation: /half", "HTTP/1.1 202 X\r\nLocation: /x\r\n",
+        "HTTP/1.1 100 X\r\n\r\n", "HTTP/1.1 100 X\r\n\r\nHTTP/1.1 404 X\r\n"}) {
+    const LoopbackServer server([&](const Received&, Connection& peer) {
+      peer.send(raw);
+      peer.close();
+    });
+    const auto got = get(make_client(), {.url = server.url("/")});
+    ASSERT_FALSE(got.outcome) << raw;
+    EXPECT_EQ(got.outcome.error().trouble, Trouble::kBroken) << got.outcome.error().error.message();
+  }
+}
+
 TEST(Client, TheReadersErrorComesBack) {
   const LoopbackServer server([](const Received&, Connection& peer) { peer.reply(200, {}, "body"); });
   const auto by_body =

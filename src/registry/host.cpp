@@ -66,7 +66,9 @@ Attempt<std::string> Host::choose_scheme(const Cancel& cancel) const {
   if (!encrypted) return std::unexpected(encrypted.error());
   if (access_.plain) return "http";
   if (!encrypted->loopback() && access_.trust != Trust::kAnybody) return "https";
-  const auto tls = transport_->speaks_tls(*encrypted, cancel);
+  auto tls = transport_->speaks_tls(*encrypted, cancel);
+  // A connection that was cut in the handshake looks like one that knows no TLS: it is asked again.
+  if (tls && !*tls) tls = transport_->speaks_tls(*encrypted, cancel);
   if (tls) return *tls ? "https" : "http";
   if (tls.error().trouble == http::Trouble::kConnect && !names_port(authority_)) return "http";  // on its own port
   return std::unexpected(setback_of_failure(tls.error(), "the registry " + registry_));

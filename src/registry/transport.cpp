@@ -41,6 +41,7 @@ int retries_of(http::Trouble trouble) {
   switch (trouble) {
     case http::Trouble::kResolve:
     case http::Trouble::kConnect:
+    case http::Trouble::kNotTls:  // or it was cut in the handshake
       return 2;
     case http::Trouble::kTimeout:
     case http::Trouble::kBroken:

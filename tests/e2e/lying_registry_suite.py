@@ -16,12 +16,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
-import tempfile
 import threading
 
-from support import DEADLINE, Case, add, main, require
+from support import Case, add, main, measured, require
 
 MEMORY_MIB = 256
 USER, PASSWORD = "joe", "pa55-of-the-lying-suite"
@@ -48,19 +46,6 @@ def tar_of(files):
 
 def as_json(value):
     return json.dumps(value).encode()
-
-
-# A process begins with the peak of the one that started it: a small one has to stand between.
-MEASURE = ("import resource, subprocess, sys; status = subprocess.call(sys.argv[2:]);"
-           "open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)); sys.exit(status)")
-
-
-def measured(command, env, data=None):
-    """The finished process, standard error among its output, and its peak of memory in MiB."""
-    with tempfile.NamedTemporaryFile("r") as peak:
-        done = subprocess.run([sys.executable, "-S", "-E", "-c", MEASURE, peak.name, *command], env=env, input=data or b"",
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
-        return done, int(peak.read())
 
 
 class Image:

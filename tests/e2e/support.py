@@ -71,6 +71,19 @@ def run(command, check=True, **keys):
     return done
 
 
+# A process begins with the peak of the one that started it: a small one has to stand between.
+MEASURE = ("import resource, subprocess, sys; status = subprocess.call(sys.argv[2:]);"
+           "open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)); sys.exit(status)")
+
+
+def measured(command, env, data=None):
+    """The finished process, standard error among its output, and its peak of memory in MiB."""
+    with tempfile.NamedTemporaryFile("r") as peak:
+        done = subprocess.run([sys.executable, "-S", "-E", "-c", MEASURE, peak.name, *command], env=env, input=data or b"",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
+        return done, int(peak.read())
+
+
 # ---------------------------------------------------------------- the program under test
 class Slipway:
     """The program on one root. Calls return the finished process with .out and .err as text."""
@@ -337,12 +350,19 @@ class TokenServer:
             kind, name, actions = scope.split(":", 2)
             allowed = [a for a in actions.split(",") if known or a == "pull"]
             access.append({"type": kind, "name": name, "actions": allowed})
-        body = json.dumps({"token": self.token(access), "expires_in": 60}).encode()
+        body = json.dumps({"token": self.token(access), "expires_in": self.lifetime()}).encode()
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
+
+    def expiry(self, now):
+        return now + 300
+
+    def lifetime(self):
+        """What it says of that."""
+        return 60
 
     def token(self, access):
         def part(data):
@@ -351,7 +371,7 @@ class TokenServer:
         chain = re.search(r"-----BEGIN CERTIFICATE-----(.*?)-----END", self.certificate.read_text(), re.S).group(1)
         now = int(time.time())
         head = {"typ": "JWT", "alg": "RS256", "x5c": ["".join(chain.split())]}
-        claims = {"iss": "e2e-issuer", "sub": self.user, "aud": "e2e-registry", "exp": now + 300, "nbf": now - 300,
+        claims = {"iss": "e2e-issuer", "sub": self.user, "aud": "e2e-registry", "exp": self.expiry(now), "nbf": now - 300,
                   "iat": now, "jti": os.urandom(8).hex(), "access": access}
         signed = part(json.dumps(head).encode()) + b"." + part(json.dumps(claims).encode())
         signature = run(["openssl", "dgst", "-sha256", "-sign", self.key], input=signed).stdout
