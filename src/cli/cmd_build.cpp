@@ -117,6 +117,7 @@ Result<Answer> with_tools(Session& session, const Arguments& arguments, const bu
   std::int64_t git_disk_bytes = build::kGitDiskBytes;
   if (const std::string limit = session.variable("SLIPWAY_GIT_MAX_SIZE"); !limit.empty())
     git_disk_bytes = TRY(context(parse_human_size(limit), "while reading SLIPWAY_GIT_MAX_SIZE"));
+  const auto proxies = TRY(http::Proxies::from(session.environment));
   std::mutex making;                      // steps start on many threads
   std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
   build::Tools tools{
@@ -137,7 +138,8 @@ Result<Answer> with_tools(Session& session, const Arguments& arguments, const bu
       .standard_input = source_of(STDIN_FILENO, "standard input", session.cancel),
       .http = {.user_agent = "slipway/" SLIPWAY_VERSION,
                .ca_file = session.variable("SSL_CERT_FILE"),
-               .ca_directory = session.variable("SSL_CERT_DIR")},
+               .ca_directory = session.variable("SSL_CERT_DIR"),
+               .proxies = proxies},
       .search_path = session.variable("PATH"),
       .git_disk_bytes = git_disk_bytes,
       .ssh_agent = session.variable("SSH_AUTH_SOCK")};

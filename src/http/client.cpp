@@ -44,6 +44,14 @@ Status check_line(std::string_view text) {
   return {};
 }
 
+/// A proxy without its user and password.
+std::string shown_proxy(std::string_view proxy) {
+  const auto scheme = proxy.find("://") + 3;
+  const auto at = proxy.rfind('@');
+  if (at == std::string_view::npos) return printable(proxy, 300);
+  return printable(fmt::format("{}{}", proxy.substr(0, scheme), proxy.substr(at + 1)), 300);
+}
+
 Trouble trouble_of(CURLcode code, bool encrypted, std::string_view detail) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -106,6 +114,7 @@ class Transfer {
         request_(request),
         reader_(reader),
         cancel_(cancel),
+        proxy_(options.proxies.for_url(request.url)),
         pace_({options.silence_timeout_ms, options.slowest_bytes, options.slow_window_ms}, monotonic_ms()) {}
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -171,6 +180,7 @@ class Transfer {
   const Request& request_;
   const Reader& reader_;
   const Cancel& cancel_;
+  const std::string proxy_;  ///< may hold a password
   Roots roots_;
   curl_slist* headers_ = nullptr;
   CURLcode refused_ = CURLE_OK;
@@ -208,7 +218,8 @@ Status Transfer::prepare(Roots roots) {
   }
   set(CURLOPT_ERRORBUFFER, static_cast<void*>(detail_.data()));
   if (!options_.user_agent.empty()) set(CURLOPT_USERAGENT, options_.user_agent.c_str());
-  if (request_.url.loopback()) set(CURLOPT_PROXY, "");
+  set(CURLOPT_PROXY, proxy_.c_str());
+  set(CURLOPT_NOPROXY, "");  // that was judged already
   set_function(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set_function(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
@@ -428,16 +439,18 @@ std::optional<std::string> Transfer::connect_detail() const {
 }
 
 Failure Transfer::failure(Trouble trouble, std::string_view detail) const {
-  const std::string where = printable(request_.url.origin());
-  const std::string why = printable(detail, 512);
+  const std::string by = proxy_.empty() ? "" : fmt::format(" through the proxy {}", shown_proxy(proxy_));
+  const std::string where = printable(request_.url.origin()) + by;
+  // libcurl's words may hold the proxy's URL
+  const std::string why = detail.contains('@') && proxy_.contains('@') ? "no reason to show" : printable(detail, 512);
   std::string what;
   switch (trouble) {
     case Trouble::kResolve:
-      what = fmt::format("cannot find the host {}", printable(request_.url.host()));
+      what = fmt::format("cannot find the host {}{}", printable(request_.url.host()), by);
       break;
     case Trouble::kConnect:
-      what =
-          fmt::format("cannot connect to {}: {}", printable(request_.url.authority()), connect_detail().value_or(why));
+      what = fmt::format("cannot connect to {}{}: {}", printable(request_.url.authority()), by,
+                         connect_detail().value_or(why));
       break;
     case Trouble::kNotTls:
     case Trouble::kTlsRefused:

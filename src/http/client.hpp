@@ -8,8 +8,8 @@
 //
 // What it does not do, on purpose: follow redirects, answer 401, retry, decode a Content-Encoding, read .netrc. The
 // caller decides all of that, because credentials are in play (docs/security.md, invariants 5 and 6). Only http and
-// https are spoken. Proxies come from the environment as curl reads it, except that loopback hosts are never asked
-// through one. libcurl is loaded at the first transfer: a command that does not use the network does not pay for it.
+// https are spoken. Proxies are those of the options (proxies.hpp); libcurl reads no variable. libcurl is loaded at the
+// first transfer: a command that does not use the network does not pay for it.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
+#include "http/proxies.hpp"
 #include "http/url.hpp"
 
 namespace slipway::http {
@@ -115,6 +116,7 @@ struct ClientOptions {
   std::string user_agent;
   std::string ca_file;       ///< SSL_CERT_FILE: PEM bundle instead of the system's
   std::string ca_directory;  ///< SSL_CERT_DIR: hashed directory
+  Proxies proxies;
   int connect_timeout_ms = 30'000;
   /// Ends a transfer that moved no byte of a body for so long. Headers do not count but for their end: a line now and
   /// then is no answer.

@@ -117,7 +117,7 @@ class Push {
     const auto neighbour = TRY(neighbour_with(images_.store, reference_, blob.digest));
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
     TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}", blob.digest.text()));
-    return remember_origin(images_.store, reference_, blob.digest);
+    return Proofs(images_.store, images_.scope).note_served(reference_, blob.digest);
   }
 
   Status put(const Document& document, const std::string& tag_or_digest) {

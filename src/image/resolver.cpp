@@ -6,6 +6,9 @@ namespace slipway::image {
 namespace {
 
 constexpr int kIndexDepth = 4;
+/// By canonical name: "DIGEST TYPE" of the document that its registry gave last. A guess: it decides whether a HEAD may
+/// be enough.
+constexpr std::string_view kTagged = "tagged";
 
 bool is_image_config(std::string_view type) {
   return type == oci::media_type::kOciConfig || type == oci::media_type::kDockerConfig;
@@ -18,11 +21,37 @@ Error Resolver::absent(std::string what) const {
 }
 
 Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& reference) {
-  auto document = TRY(transfers_.repository().manifest(reference, cancel_));
+  if (auto proven = TRY(prove(reference))) return *std::move(proven);
+  auto answer = transfers_.repository().manifest(reference, cancel_);
+  transfers_.show_notices();
+  auto document = TRY(std::move(answer));
   auto writer = TRY(images_.store.write_blob(images_.lease));
   TRY(writer.write(document.bytes));
   TRY(writer.commit({.digest = document.digest, .size = std::ssize(document.bytes)}));
+  TRY(transfers_.proofs().note_served(reference, document.digest));
+  TRY(images_.store.remember(kTagged, reference.canonical(),
+                             fmt::format("{} {}", document.digest.text(), document.media_type)));
   return Document{std::move(document.bytes), std::move(document.media_type), document.digest};
+}
+
+Result<std::optional<Resolver::Document>> Resolver::document_here(const oci::Digest& digest, std::string media_type) {
+  const bool here = TRY(images_.store.acquire_blob(images_.lease, digest)).has_value();
+  if (!here || !TRY(transfers_.proofs().hold(reference_, digest))) return std::nullopt;
+  return Document{TRY(images_.store.read_blob(digest, oci::kManifestLimit)), std::move(media_type), digest};
+}
+
+Result<std::optional<Resolver::Document>> Resolver::prove(const oci::Reference& reference) {
+  const std::string last = TRY(images_.store.recall(kTagged, reference.canonical())).value_or("");
+  const auto blank = std::min(last.find(' '), last.size());
+  const auto guess = reference.digest() ? *reference.digest() : oci::Digest::parse(last.substr(0, blank));
+  if (!guess || !TRY(document_here(*guess, ""))) return std::nullopt;
+  auto answer = transfers_.repository().look_up(reference, cancel_);
+  transfers_.show_notices();
+  const auto named = TRY(std::move(answer));
+  if (!named) return std::nullopt;
+  std::string media_type = named->media_type;
+  if (media_type.empty() && named->digest == *guess) media_type = last.substr(std::min(blank + 1, last.size()));
+  return document_here(named->digest, std::move(media_type));
 }
 
 Result<Resolver::Document> Resolver::start(bool& from_registry) {
@@ -42,8 +71,8 @@ Result<Resolver::Document> Resolver::child(const oci::Descriptor& descriptor) {
     return fail(Code::kOutOfRange, "the manifest {} is said to have {} bytes; at most {} are taken",
                 descriptor.digest.text(), descriptor.size, oci::kManifestLimit);
   Document document{{}, descriptor.media_type, descriptor.digest};
-  if (TRY(images_.store.acquire_blob(images_.lease, descriptor.digest))) {
-    document.bytes = TRY(images_.store.read_blob(descriptor.digest, oci::kManifestLimit));
+  if (auto here = TRY(document_here(descriptor.digest, descriptor.media_type))) {
+    document.bytes = std::move(here->bytes);
   } else if (policy_ == PullPolicy::kNever) {
     return std::unexpected(absent(
         fmt::format("the manifest {} of {} is not in the store", descriptor.digest.text(), reference_.familiar())));
@@ -83,7 +112,8 @@ Result<oci::ImageConfig> Resolver::load_config(const oci::Manifest& manifest) {
     return fail(Code::kOutOfRange, "its config is said to have {} bytes; at most {} are taken", descriptor.size,
                 oci::kConfigLimit);
   if (policy_ == PullPolicy::kNever) {
-    if (!TRY(images_.store.acquire_blob(images_.lease, descriptor.digest)))
+    if (!TRY(images_.store.acquire_blob(images_.lease, descriptor.digest)) ||
+        !TRY(transfers_.proofs().hold(reference_, descriptor.digest)))
       return std::unexpected(absent("the config of " + reference_.familiar() + " is not in the store"));
   } else {
     (void)TRY(transfers_.ensure(descriptor, nullptr, cancel_));

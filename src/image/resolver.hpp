@@ -35,6 +35,10 @@ class Resolver {
   Result<Resolved> resolve(Document target);
   Result<Document> child(const oci::Descriptor& descriptor);
   Result<Document> ask_registry(const oci::Reference& reference);
+  /// The document that the registry says it would give, when its bytes are here and this scope may use them: a HEAD
+  /// with own credentials is the proof, and nothing is transferred. Nothing when there is none such.
+  Result<std::optional<Document>> prove(const oci::Reference& reference);
+  Result<std::optional<Document>> document_here(const oci::Digest& digest, std::string media_type);
   Result<oci::Manifest> select_manifest(Document document);
   Result<oci::ImageConfig> load_config(const oci::Manifest& manifest);
   Status check(const oci::Manifest& manifest, const oci::ImageConfig& config);

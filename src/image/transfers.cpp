@@ -21,24 +21,38 @@ Status remember_origin(store::Store& store, const oci::Reference& reference, con
   return store.remember(kOrigin, blob.text(), origin_of(reference));
 }
 
-Result<bool> Transfers::here(const oci::Descriptor& blob) const {
+void Transfers::show_notices() const {
+  for (auto& line : images_.client.take_notices()) sink_.on(progress::Warning{std::move(line)});
+}
+
+Result<bool> Transfers::usable(const oci::Descriptor& blob) const {
   const auto known = TRY(images_.store.acquire_blob(images_.lease, blob.digest));
-  if (known && known->size != blob.size)
+  if (!known) return false;
+  if (known->size != blob.size)
     return fail(Code::kDataLoss, "the blob {} of {} has {} bytes, the manifest says {}", blob.digest.text(),
                 reference_.familiar(), known->size, blob.size);
-  return known.has_value();
+  return proofs_.hold(reference_, blob.digest);
 }
 
-Result<bool> Transfers::ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
-  if (TRY(here(blob))) return false;
+Result<Arrival> Transfers::ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
+  if (TRY(usable(blob))) return Arrival::kWasHere;
   // Whoever holds the lock transfers; the others find the blob when they get it.
   const auto lock = TRY(images_.store.lock_key(blob.digest, cancel));
-  if (TRY(here(blob))) return false;
-  TRY(context(download(blob, tee, cancel), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
-  return true;
+  if (TRY(usable(blob))) return Arrival::kWasHere;
+  Arrival arrival = Arrival::kTransferred;
+  auto status = download(repository_, blob, tee, cancel);
+  if (!status && status.error().code() == Code::kDataLoss && repository_.falls_back()) {
+    sink_.on(progress::Warning{fmt::format("a mirror served wrong bytes: {}", status.error().what())});
+    status = download(repository_.without_mirrors(), blob, nullptr, cancel);
+    arrival = Arrival::kSpoiled;
+  }
+  show_notices();
+  TRY(context(std::move(status), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
+  return arrival;
 }
 
-Status Transfers::download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
+Status Transfers::download(const registry::Repository& repository, const oci::Descriptor& blob,
+                           const layer::Target& tee, const Cancel& cancel) const {
   if (const auto free = images_.store.free_bytes(); blob.size > free)
     return fail(Code::kResourceExhausted, "the blob {} has {}; the store's disk has {} free", blob.digest.text(),
                 human_size(blob.size), human_size(free));
@@ -50,9 +64,9 @@ Status Transfers::download(const oci::Descriptor& blob, const layer::Target& tee
     report.done(writer.written());
     return {};
   };
-  TRY(repository_.blob(blob, take, cancel));
+  TRY(repository.blob(blob, take, cancel));
   TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
-  return remember_origin(images_.store, reference_, blob.digest);
+  return proofs_.note_served(reference_, blob.digest);
 }
 
 }  // namespace slipway::image

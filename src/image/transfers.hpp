@@ -4,6 +4,7 @@
 #include <string>
 
 #include "image/image.hpp"
+#include "image/proofs.hpp"
 
 namespace slipway::image {
 
@@ -16,28 +17,42 @@ namespace slipway::image {
                                                                 const oci::Digest& blob);
 [[nodiscard]] Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob);
 
+/// How a blob came to be here.
+enum class Arrival : unsigned char {
+  kWasHere,
+  kTransferred,  ///< and the tee got its bytes
+  kSpoiled,      ///< transferred; but the tee got wrong bytes, of a mirror, before
+};
+
 class Transfers {
  public:
   Transfers(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex)
       : images_(images),
         reference_(reference),
         repository_(images.client.repository(reference)),
+        proofs_(images.store, images.scope),
         sink_(sink),
         vertex_(vertex) {}
 
-  /// Makes the blob be here, acquired. When it has to be transferred, `tee` (may be empty) gets the bytes too, in order
-  /// and before they are verified. Gives whether it was transferred.
-  [[nodiscard]] Result<bool> ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const;
+  /// Makes the blob be here, acquired, for this scope to use. When it has to be transferred, `tee` (may be empty) gets
+  /// the bytes too, in order and before they are verified.
+  [[nodiscard]] Result<Arrival> ensure(const oci::Descriptor& blob, const layer::Target& tee,
+                                       const Cancel& cancel) const;
   [[nodiscard]] const registry::Repository& repository() const { return repository_; }
+  [[nodiscard]] const Proofs& proofs() const { return proofs_; }
+  /// What the client has to say (Client::take_notices) as warnings.
+  void show_notices() const;
 
  private:
-  /// Whether the blob is here, and then as large as it is said to be.
-  [[nodiscard]] Result<bool> here(const oci::Descriptor& blob) const;
-  [[nodiscard]] Status download(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const;
+  /// Whether the blob is here, as large as it is said to be, and this scope may use it.
+  [[nodiscard]] Result<bool> usable(const oci::Descriptor& blob) const;
+  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Descriptor& blob,
+                                const layer::Target& tee, const Cancel& cancel) const;
 
   const Images& images_;
   const oci::Reference& reference_;
   registry::Repository repository_;
+  Proofs proofs_;
   progress::Sink& sink_;
   progress::VertexId vertex_;
 };

@@ -34,7 +34,7 @@ Result<std::vector<store::Snapshot>> Unpacking::run(const Cancel& cancel) {
   std::vector<std::optional<store::Snapshot>> known;
   std::size_t missing = 0;
   for (const auto& layer : layers_) {
-    known.push_back(TRY(images_.store.acquire_snapshot(images_.lease, layer.chain)));
+    known.push_back(TRY(snapshot_here(layer)));
     if (!known.back()) ++missing;
   }
   slots_.lock()->resize(layers_.size());
@@ -94,25 +94,38 @@ Result<store::Snapshot> Unpacking::commit(const Layer& layer, Made made) {
                  "while unpacking {}", image_.reference.familiar());
 }
 
+Result<std::optional<store::Snapshot>> Unpacking::snapshot_here(const Layer& layer) const {
+  auto snapshot = TRY(images_.store.acquire_snapshot(images_.lease, layer.chain));
+  if (!snapshot || transfers_.proofs().owner()) return snapshot;
+  // The chain's ID stands in a config, which is anybody's word.
+  const auto known = TRY(images_.store.layer_of_blob(layer.blob->digest));
+  if (!known || known->diff != layer.diff || !TRY(transfers_.proofs().hold(image_.reference, layer.blob->digest)))
+    return std::nullopt;
+  return snapshot;
+}
+
 Result<Unpacking::Made> Unpacking::make(const Layer& layer, const Cancel& cancel) {
   TRY(cancel.check());
   Made made;
   made.lock = TRY(images_.store.lock_key(lock_name(layer.chain), cancel));
-  if (auto snapshot = TRY(images_.store.acquire_snapshot(images_.lease, layer.chain))) {
+  if (auto snapshot = TRY(snapshot_here(layer))) {
     made.snapshot = std::move(snapshot);
     made.lock.reset();
     return made;
   }
-  made.draft = TRY(images_.store.draft_snapshot(images_.lease));
-  const sys::Fd root = TRY(sys::open(made.draft->fs(), O_RDONLY | O_DIRECTORY));
-  made.facts = TRY(context(fill(layer, root.get(), cancel), "while unpacking layer {} of {}", layer.blob->digest.text(),
-                           image_.reference.familiar()));
+  while (!made.facts) {
+    made.draft = TRY(images_.store.draft_snapshot(images_.lease));
+    const sys::Fd root = TRY(sys::open(made.draft->fs(), O_RDONLY | O_DIRECTORY));
+    made.facts = TRY(context(fill(layer, root.get(), cancel), "while unpacking layer {} of {}",
+                             layer.blob->digest.text(), image_.reference.familiar()));
+  }
   return made;
 }
 
-Result<layer::Unpacked> Unpacking::fill(const Layer& layer, int root, const Cancel& cancel) {
+Result<std::optional<layer::Unpacked>> Unpacking::fill(const Layer& layer, int root, const Cancel& cancel) {
   auto streamed = TRY(stream(layer, root, cancel));
-  layer::Unpacked facts = streamed ? *std::move(streamed) : TRY(unpack_stored(layer, root, cancel));
+  if (streamed.arrival == Arrival::kSpoiled) return std::nullopt;
+  layer::Unpacked facts = streamed.facts ? *std::move(streamed.facts) : TRY(unpack_stored(layer, root, cancel));
   if (facts.diff_id != layer.diff)
     return fail(Code::kDataLoss, "its plain bytes have the digest {}, the config says {}", facts.diff_id.digest.text(),
                 layer.diff.digest.text());
@@ -138,7 +151,7 @@ layer::UnpackOptions Unpacking::options(const Cancel& cancel) {
   return options;
 }
 
-Result<std::optional<layer::Unpacked>> Unpacking::stream(const Layer& layer, int root, const Cancel& cancel) {
+Result<Unpacking::Streamed> Unpacking::stream(const Layer& layer, int root, const Cancel& cancel) {
   BytePipe pipe;
   Result<layer::Unpacked> facts = fail(Code::kInternal, "nothing was unpacked");
   std::jthread unpacker;  // started by the first bytes: a blob that is here already needs none
@@ -158,8 +171,8 @@ Result<std::optional<layer::Unpacked>> Unpacking::stream(const Layer& layer, int
   const bool started = unpacker.joinable();
   if (started) unpacker.join();
   if (!ensured) return std::unexpected(ensured.error());
-  if (!started) return std::nullopt;
-  return TRY(std::move(facts));
+  if (!started || *ensured == Arrival::kSpoiled) return Streamed{*ensured, std::nullopt};
+  return Streamed{*ensured, TRY(std::move(facts))};
 }
 
 Result<layer::Unpacked> Unpacking::unpack_stored(const Layer& layer, int root, const Cancel& cancel) {

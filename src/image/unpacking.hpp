@@ -39,10 +39,16 @@ class Unpacking {
   };
   using Slots = std::vector<std::optional<Result<Made>>>;
 
+  /// What is here of a chain, if this scope may use it: its blob, and the blob is known to unpack to that.
+  Result<std::optional<store::Snapshot>> snapshot_here(const Layer& layer) const;
   Result<Made> make(const Layer& layer, const Cancel& cancel);
-  Result<layer::Unpacked> fill(const Layer& layer, int root, const Cancel& cancel);
-  /// Nothing when the blob is here already.
-  Result<std::optional<layer::Unpacked>> stream(const Layer& layer, int root, const Cancel& cancel);
+  /// Nothing when `root` holds what must not stay: another one has to be filled, from the blob that is here now.
+  Result<std::optional<layer::Unpacked>> fill(const Layer& layer, int root, const Cancel& cancel);
+  struct Streamed {
+    Arrival arrival;
+    std::optional<layer::Unpacked> facts;  ///< nothing when no bytes came by
+  };
+  Result<Streamed> stream(const Layer& layer, int root, const Cancel& cancel);
   /// Within what the store's disk has free, and one large window of a decoder at a time.
   layer::UnpackOptions options(const Cancel& cancel);
   Result<layer::Unpacked> unpack_stored(const Layer& layer, int root, const Cancel& cancel);

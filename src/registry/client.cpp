@@ -36,6 +36,7 @@ Result<ClientOptions> ClientOptions::from_environment(const Environment& environ
   ClientOptions options;
   options.credentials = TRY(CredentialStore::load(environment, std::move(variables)));
   TRY(read_registry_config(environment, options.rules, options.insecure));
+  options.proxies = TRY(http::Proxies::from(environment));
   options.ca_file = environment("SSL_CERT_FILE").value_or("");
   options.ca_directory = environment("SSL_CERT_DIR").value_or("");
   options.user_agent = "slipway/" SLIPWAY_VERSION;
@@ -87,6 +88,7 @@ Result<Client> Client::make(ClientOptions options) {
   const http::ClientOptions http{.user_agent = options.user_agent,
                                  .ca_file = options.ca_file,
                                  .ca_directory = options.ca_directory,
+                                 .proxies = options.proxies,
                                  .silence_timeout_ms = options.silence_timeout_ms};
   state->transport = std::make_shared<const Transport>(http, options.certificate_directories, options.rules,
                                                        options.first_retry_ms, options.patience_ms);

@@ -15,6 +15,7 @@
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
+#include "http/proxies.hpp"
 #include "layer/layer.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
@@ -31,8 +32,9 @@ struct ClientOptions {
   std::vector<InsecureRegistry> insecure;  ///< --insecure-registry
   std::string user_agent;
   int parallel_transfers = 6;
-  std::string ca_file;              ///< SSL_CERT_FILE: roots instead of the system's
-  std::string ca_directory;         ///< SSL_CERT_DIR
+  std::string ca_file;       ///< SSL_CERT_FILE: roots instead of the system's
+  std::string ca_directory;  ///< SSL_CERT_DIR
+  http::Proxies proxies;
   int first_retry_ms = 250;         ///< wait before the first retry of a passing failure; doubles each time
   int silence_timeout_ms = 60'000;  ///< a transfer that moves no byte for so long has failed
   int patience_ms = 90'000;         ///< all transfers end when none of them got anywhere for so long

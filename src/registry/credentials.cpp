@@ -72,7 +72,8 @@ Result<Document> parse_document(std::string_view text) {
   Document document;
   for (const oci::Json entry : TRY(json.map("auths"))) {
     const std::string key(entry.key());
-    Credential credential = TRY(context(read_entry(entry), "while reading the credentials of {}", slipway::quoted(key)));
+    Credential credential =
+        TRY(context(read_entry(entry), "while reading the credentials of {}", slipway::quoted(key)));
     const bool empty = credential.username.empty() && credential.identity_token.empty();
     if (const std::string registry = registry_of_key(key); !registry.empty() && !empty)
       document.entries.insert({registry, std::move(credential)});

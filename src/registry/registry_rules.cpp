@@ -1,10 +1,6 @@
 #include "registry/registry_rules.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <cstring>
-#include <optional>
 
 #include "base/text.hpp"
 #include "http/url.hpp"
@@ -12,19 +8,6 @@
 
 namespace slipway::registry {
 namespace {
-
-using Address = std::array<unsigned char, 16>;
-
-/// "10.0.0.1", "::1", "[::1]"; IPv4 as ::ffff:a.b.c.d.
-std::optional<Address> parse_address(std::string_view text) {
-  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
-  const std::string plain(text);
-  Address address{};
-  if (::inet_pton(AF_INET6, plain.c_str(), address.data()) == 1) return address;
-  if (::inet_pton(AF_INET, plain.c_str(), address.data() + 12) != 1) return std::nullopt;
-  address[10] = address[11] = 0xff;
-  return address;
-}
 
 std::string_view without_scheme(std::string_view text) {
   for (const std::string_view scheme : {"https://", "http://"})
@@ -37,16 +20,6 @@ std::string_view host_of(std::string_view registry) {
   const auto colon = registry.rfind(':');
   if (colon == std::string_view::npos || registry.find(']', colon) != std::string_view::npos) return registry;
   return registry.substr(0, colon);
-}
-
-/// The first `bits` of both are the same.
-bool same_network(const Address& a, const Address& b, int bits) {
-  for (int i = 0; i < bits; ++i) {
-    const auto at = static_cast<std::size_t>(i / 8);
-    const int mask = 0x80 >> (i % 8);
-    if (((a[at] ^ b[at]) & mask) != 0) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -76,14 +49,11 @@ Result<InsecureRegistry> InsecureRegistry::parse(std::string_view text) {
   const std::string_view bare = without_scheme(trim(text));
   InsecureRegistry made;
   if (const auto slash = bare.find('/'); slash != std::string_view::npos && slash + 1 < bare.size()) {
-    const auto address = parse_address(bare.substr(0, slash));
-    const auto bits = parse_size(bare.substr(slash + 1));
-    const bool v4 = address && !bare.substr(0, slash).contains(':');
-    if (!address || !bits || *bits > (v4 ? 32 : 128))
+    const auto network = http::Network::parse(bare);
+    if (!network)
       return fail(Code::kInvalidArgument, "{} is no insecure registry; write HOST[:PORT] or ADDRESS/BITS",
                   quoted(text, 300));
-    made.address_ = *address;
-    made.bits_ = static_cast<int>(*bits) + (v4 ? 96 : 0);
+    made.network_ = *network;
     return made;
   }
   const std::string_view host = bare.substr(0, bare.find('/'));
@@ -100,8 +70,8 @@ bool InsecureRegistry::holds(std::string_view registry) const {
     const std::string name = lower(registry);
     return name == name_ || host_of(name) == name_;
   }
-  const auto address = parse_address(host_of(registry));
-  return address && same_network(*address, address_, bits_);
+  const auto address = http::parse_address(host_of(registry));
+  return address && network_.holds(*address);
 }
 
 RegistryRule rule_for(const RegistryRules& rules, const std::vector<InsecureRegistry>& insecure,

@@ -8,13 +8,13 @@
 //   options.insecure.push_back(TRY(InsecureRegistry::parse("10.0.0.0/8"))); // --insecure-registry
 #pragma once
 
-#include <array>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
+#include "http/address.hpp"
 
 namespace slipway::registry {
 
@@ -63,9 +63,8 @@ class InsecureRegistry {
   [[nodiscard]] bool holds(std::string_view registry) const;
 
  private:
-  std::string name_;                         ///< lower case; empty: a network
-  std::array<unsigned char, 16> address_{};  ///< IPv4 as IPv4-mapped IPv6
-  int bits_ = 0;
+  std::string name_;  ///< lower case; empty: a network
+  http::Network network_;
 };
 
 /// The rule for `registry`: its own, or that of kEveryRegistry, with `trust` raised by `insecure`.
