@@ -20,6 +20,7 @@ namespace slipway::cli {
 [[nodiscard]] const Command& inspect_command();
 [[nodiscard]] const Command& load_command();
 [[nodiscard]] const Command& login_command();
+[[nodiscard]] const Command& manifest_command();
 [[nodiscard]] const Command& logout_command();
 [[nodiscard]] const Command& pull_command();
 [[nodiscard]] const Command& push_command();

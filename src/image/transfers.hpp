@@ -26,10 +26,11 @@ enum class Arrival : unsigned char {
 
 class Transfers {
  public:
-  Transfers(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex)
+  Transfers(const Images& images, const oci::Reference& reference, progress::Sink& sink, progress::VertexId vertex,
+            registry::Trust trust = registry::Trust::kVerified)
       : images_(images),
         reference_(reference),
-        repository_(images.client.repository(reference)),
+        repository_(images.client.repository(reference, trust)),
         proofs_(images.store, images.scope),
         sink_(sink),
         vertex_(vertex) {}

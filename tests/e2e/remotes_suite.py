@@ -1,0 +1,510 @@
+#!/usr/bin/env python3
+"""Registries that are not the plain one: mirrors, insecure ones, credential helpers, proxies, manifest lists, platforms;
+and what a pull of something that is here costs."""
+import base64
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import select
+import socket
+import socketserver
+import threading
+
+from support import Case, Registry, Slipway, htpasswd, main, make_certificate, require, run
+
+PASSWORD = "pa55-word-of-the-test"
+
+
+def setUpModule():
+    require("docker-registry", "skopeo", "openssl", "htpasswd")
+
+
+class RemotesCase(Case):
+    def registry(self, name="registry", **keys):
+        return self.closing(Registry(self.folder / name, **keys))
+
+    def other(self, name="other"):
+        return Slipway(self.folder / name)
+
+    def image(self, name, text="x", *options):
+        """Builds an image of one file, without a base, and pushes it."""
+        context = self.context("FROM scratch\nCOPY f /f\n", {"f": text}, name=f"c-{abs(hash((name, text)))}")
+        self.slipway.build(context, "-t", name, "--push", *options)
+        return self.slipway.digest(name)
+
+    def docker_auth(self, *registries):
+        auth = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+        return {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {r: {"auth": auth} for r in registries}})}
+
+
+class MirrorTest(RemotesCase):
+    def test_of_docker_hub_by_option_variable_and_file(self):
+        mirror = self.registry()
+        digest = self.image(f"{mirror.host}/library/app:1")
+        file = self.folder / "daemon.json"
+        file.write_text(json.dumps({"registry-mirrors": [f"http://{mirror.host}"], "debug": True}))
+        for name, options, env in (("option", ["--registry-mirror", f"http://{mirror.host}"], {}),
+                                   ("variable", [], {"SLIPWAY_REGISTRY_MIRROR": f"http://{mirror.host}"}),
+                                   ("file", [], {"SLIPWAY_REGISTRY_CONFIG": str(file)})):
+            with self.subTest(name):
+                other = self.other(name)
+                other("pull", *options, "app:1", env=env)
+                self.assertEqual(digest, other.digest("app:1"))
+                other.build(self.context("FROM app:1\nCOPY --from=app:1 /f /g\n", name="child"), *options, "--pull",
+                            env=env)
+
+    def test_below_a_prefix_by_digest_and_of_any_registry(self):
+        mirror = self.registry()
+        digest = self.image(f"{mirror.host}/hub/library/app:1")
+        self.image(f"{mirror.host}/team/app:1")
+        other = self.other()
+        other("pull", "--registry-mirror", f"http://{mirror.host}/hub", f"app@{digest}")
+        other("pull", "--registry-mirror", f"registry.invalid=http://{mirror.host}", "registry.invalid/team/app:1")
+        self.assertIn("registry.invalid/team/app", other("images").out)
+
+    def test_origin_when_the_mirror_has_it_not_is_away_or_lies(self):
+        origin = self.registry("origin")
+        name = f"{origin.host}/team/app:1"
+        digest = self.image(name, "x" * 100_000)
+        empty = self.registry("empty")
+        lying = self.registry("lying")
+        run(["skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--insecure-policy",
+             f"docker://{name}", f"docker://{lying.host}/team/app:1"])
+        for file in lying.blob_files():
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 1
+            file.write_bytes(data)
+        dead = socket.socket()
+        dead.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        self.addCleanup(dead.close)
+        for kind, url in (("empty", empty.host), ("lying", lying.host),
+                          ("dead", f"127.0.0.1:{dead.getsockname()[1]}")):
+            with self.subTest(kind):
+                other = self.other(kind)
+                done = other("pull", "--registry-mirror", f"{origin.host}=http://{url}", name)
+                self.assertEqual(digest, other.digest(name))
+                self.assertEqual(kind != "empty", url in done.err or "mirror" in done.err, done.err)
+                other.assert_clean(self)
+
+    def test_credentials_of_the_origin_are_not_the_mirrors(self):
+        auth = htpasswd(self.folder / "h", "user", PASSWORD)
+        mirror = self.registry("mirror", auth=auth)
+        origin = self.registry("origin")
+        name = f"{origin.host}/team/app:1"
+        self.image(name)
+        other = self.other()
+        other("pull", "--registry-mirror", f"{origin.host}=http://{mirror.host}", name,
+              env=self.docker_auth(origin.host))
+        self.assertTrue(mirror.requests())
+        self.assertNotIn("auth.user.name", mirror.log.read_text())
+
+    def test_bad_values_are_told(self):
+        for options in (["--registry-mirror", "ftp://x"], ["--registry-mirror", f"https://joe:{PASSWORD}@x"],
+                        ["--insecure-registry", "10.0.0.0/99"]):
+            done = self.slipway("pull", *options, "app:1", check=False)
+            self.assertEqual(2, done.returncode, done.err)
+            self.assertNotIn(PASSWORD, done.err)
+        done = self.slipway("pull", "app:1", check=False, env={"SLIPWAY_REGISTRY_MIRROR": "::"})
+        self.assertIn("SLIPWAY_REGISTRY_MIRROR", done.err)
+
+
+class InsecureTest(RemotesCase):
+    def test_any_certificate(self):
+        registry = self.registry(certificate=make_certificate(self.folder / "tls"))
+        name = f"{registry.host}/team/app:1"
+        self.give_base()
+        self.slipway("tag", "base:latest", name)
+        self.assertIn("certificate", self.slipway("push", name, check=False).err)
+        self.slipway("push", "--insecure-registry", "127.0.0.0/8", name)
+        self.slipway("push", name, env={"SLIPWAY_INSECURE_REGISTRY": registry.host})
+        self.assertIn("certificate", self.other()("pull", name, check=False).err)
+        self.other()("pull", "--insecure-registry", registry.host, name)
+        self.slipway("manifest", "inspect", "--insecure", name)
+
+
+class HelperTest(RemotesCase):
+    def install(self, name="kept"):
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        program = folder / f"docker-credential-{name}"
+        program.write_text('#!/bin/sh\ncd "$KEEP" || exit 9\necho "$1" >>calls\ncase $1 in\n'
+                           'store) cat >stored ;;\n'
+                           'get) [ -s stored ] || { echo "credentials not found in native keychain"; exit 1; }; '
+                           'cat stored ;;\nerase) rm -f stored ;;\nesac\n')
+        program.chmod(0o755)
+        keep = self.folder / "keep"
+        keep.mkdir(exist_ok=True)
+        self.slipway.env.update(PATH=f"{folder}:{os.environ['PATH']}", KEEP=str(keep))
+        return keep
+
+    def configure(self, config):
+        (self.slipway.home / ".docker").mkdir(exist_ok=True)
+        (self.slipway.home / ".docker/config.json").write_text(json.dumps(config))
+
+    def test_login_push_logout(self):
+        registry = self.registry(auth=htpasswd(self.folder / "h", "user", PASSWORD))
+        name = f"{registry.host}/team/app:1"
+        keep = self.install()
+        for config in ({"credsStore": "kept"}, {"credHelpers": {registry.host: "kept"}}):
+            with self.subTest(config=config):
+                self.configure(config)
+                self.give_base()
+                self.slipway("tag", "base:latest", name)
+                self.assertEqual(1, self.slipway("push", name, check=False).returncode)
+                done = self.slipway("login", "-u", "user", "--password-stdin", registry.host, input=PASSWORD.encode())
+                self.assertNotIn("unencrypted", done.err)
+                self.assertIn(PASSWORD, (keep / "stored").read_text())
+                text = (self.slipway.home / ".docker/config.json").read_text()
+                self.assertNotIn(base64.b64encode(f"user:{PASSWORD}".encode()).decode(), text)
+                self.assertEqual({}, json.loads(text)["auths"][registry.host])
+                done = self.slipway("--debug", "push", name)
+                self.assertNotIn(PASSWORD, done.out + done.err)
+                self.slipway("logout", registry.host)
+                self.assertFalse((keep / "stored").exists())
+                self.assertEqual(1, self.slipway("push", name, check=False).returncode)
+
+    def test_a_missing_helper_is_named_and_an_evil_name_runs_nothing(self):
+        registry = self.registry(auth=htpasswd(self.folder / "h", "user", PASSWORD))
+        name = f"{registry.host}/team/app:1"
+        self.configure({"credsStore": "nowhere"})
+        self.assertIn("docker-credential-nowhere", self.slipway("pull", name, check=False).err)
+        evil = self.folder / "evil"
+        evil.write_text(f"#!/bin/sh\ntouch {self.folder}/ran\n")
+        evil.chmod(0o755)
+        self.configure({"credHelpers": {registry.host: f"../../../../../../..{evil}"}})
+        done = self.slipway("pull", name, check=False)
+        self.assertIn("no name of a credential helper", done.err)
+        self.assertFalse((self.folder / "ran").exists())
+
+    def test_public_registries_need_no_helper(self):
+        registry = self.registry()
+        name = f"{registry.host}/team/app:1"
+        self.configure({"credsStore": "nowhere"})
+        self.image(name)
+        self.other()("pull", name)
+
+
+class ConnectProxy(socketserver.ThreadingTCPServer):
+    """CONNECT for one user; every name is 127.0.0.1. `seen` holds the targets."""
+
+    daemon_threads = True
+
+    def __init__(self, user=None):
+        self.seen, self.refused = [], 0
+        self.wanted = user and "Basic " + base64.b64encode(user.encode()).decode()
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            target = self.rfile.readline().decode().split()[1]
+            headers = dict(iter(lambda: tuple(p.strip() for p in self.rfile.readline().decode().partition(":")[::2]),
+                                ("", "")))
+            if self.server.wanted and headers.get("Proxy-Authorization") != self.server.wanted:
+                self.server.refused += 1
+                self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            self.server.seen.append(target)
+            with contextlib.suppress(ConnectionError), \
+                    socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as far:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                ends = {self.connection: far, far: self.connection}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        ends[end].sendall(data)
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class ProxyTest(RemotesCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.folder / "tls"
+        folder.mkdir()
+        run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry.test",
+             "-addext", "subjectAltName=DNS:registry.test", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"])
+        self.server = self.registry(certificate=(folder / "cert.pem", folder / "key.pem"))
+        self.port = self.server.host.rpartition(":")[2]
+        self.name = f"registry.test:{self.port}/team/app:1"
+        self.trust = {"SSL_CERT_FILE": str(folder / "cert.pem")}
+        self.give_base()
+        self.slipway("tag", "base:latest", self.name)
+
+    def push(self, check=True, **env):
+        return self.slipway("push", self.name, env=dict(self.trust, **env), check=check)
+
+    def test_through_a_proxy_with_a_password(self):
+        proxy = self.closing(ConnectProxy(f"joe:{PASSWORD}"))
+        url = f"http://joe:{PASSWORD}@127.0.0.1:{proxy.server_address[1]}"
+        for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+            proxy.seen.clear()
+            done = self.push(**{variable: url})
+            self.assertEqual({f"registry.test:{self.port}"}, set(proxy.seen))
+            self.assertNotIn(PASSWORD, done.out + done.err)
+        self.other()("pull", self.name, env=dict(self.trust, HTTPS_PROXY=url))
+
+    def test_passwords_are_in_no_error(self):
+        proxy = self.closing(ConnectProxy("joe:another"))
+        for url in (f"http://joe:{PASSWORD}@127.0.0.1:{proxy.server_address[1]}", f"http://joe:{PASSWORD}@127.0.0.1:1",
+                    f"http://joe:{PASSWORD}@no-such-host.invalid:1", f"ftp://joe:{PASSWORD}@127.0.0.1:1",
+                    f"http://joe:{PASSWORD}@:x:"):
+            done = self.push(check=False, HTTPS_PROXY=url)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn(PASSWORD, done.out + done.err)
+            self.assertNotIn(base64.b64encode(f"joe:{PASSWORD}".encode()).decode(), done.out + done.err)
+        self.assertTrue(proxy.refused)
+
+    def test_no_proxy(self):
+        proxy = self.closing(ConnectProxy())
+        url = f"http://127.0.0.1:{proxy.server_address[1]}"
+        for value in ("registry.test", "TEST", "*", f"registry.test:{self.port}"):
+            self.assertEqual(1, self.push(check=False, HTTPS_PROXY=url, NO_PROXY=value).returncode, value)
+        self.assertEqual([], proxy.seen)
+        self.push(HTTPS_PROXY=url, NO_PROXY="other.test,10.0.0.0/8,registry.test:1")
+        self.assertTrue(proxy.seen)
+
+
+class ProofTest(RemotesCase):
+    """A pull of what is here costs one HEAD with own credentials, and is refused without."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.registry(auth=htpasswd(self.folder / "h", "user", PASSWORD))
+        self.name = f"{self.server.host}/team/app:1"
+        self.auth = self.docker_auth(self.server.host)
+        self.give_base()
+        self.slipway("tag", "base:latest", self.name)
+        self.slipway("push", self.name, env=self.auth)
+        self.reader = self.other()
+        self.reader("pull", self.name, env=self.auth)
+
+    def requests_of(self, *arguments, **keys):
+        before = len(self.server.requests())
+        done = self.reader(*arguments, **keys)
+        return done, self.server.requests()[before:]
+
+    def test_one_head(self):
+        digest = self.reader.digest(self.name)
+        child = self.context(f"FROM {self.name}\nRUN true\n", name="child")
+        self.reader.build(child)
+        for arguments in (["pull", self.name], ["pull", f"{self.server.host}/team/app@{digest}"],
+                          ["build", "--pull", child]):
+            with self.subTest(arguments):
+                _, requests = self.requests_of(*arguments, env=self.auth)
+                work = [r for r in requests if r[1] != "/v2/"]
+                self.assertEqual(["HEAD"], [r[0] for r in work if "/manifests/" in r[1]], requests)
+                self.assertEqual(len(work), 1, requests)
+        self.reader("rmi", self.name)
+        _, requests = self.requests_of("build", child, env=self.auth)
+        self.assertEqual([], [r for r in requests if r[0] == "GET" and r[1] != "/v2/"], requests)
+
+    def test_refused_without_credentials(self):
+        for arguments in (["pull", self.name], ["build", "--pull", self.context(f"FROM {self.name}\n", name="c")]):
+            done, _ = self.requests_of(*arguments, check=False)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("slipway login", done.err)
+        self.reader("rmi", self.name)
+        done, _ = self.requests_of("build", self.context(f"FROM {self.name}\n", name="c"), check=False)
+        self.assertEqual(1, done.returncode, "the name is gone, the bytes are here: no proof")
+
+
+class WithoutMounts(http.server.ThreadingHTTPServer):
+    """Before a registry: forgets the query of a POST, so that nothing is mounted. `posts` counts them."""
+
+    daemon_threads = True
+
+    def __init__(self, registry):
+        far, outer = registry.host, self
+        outer.posts = 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def relay(self):
+                path = self.path
+                if self.command == "POST":
+                    path, outer.posts = path.partition("?")[0], outer.posts + 1
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                connection = http.client.HTTPConnection(far)
+                headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
+                connection.request(self.command, path, body, headers)
+                answer = connection.getresponse()
+                data = answer.read()
+                self.send_response(answer.status)
+                for key, value in answer.getheaders():
+                    if key.lower() not in ("transfer-encoding", "date"):
+                        self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(data)
+                connection.close()
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = relay
+            log_message = lambda *a: None
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class ManifestTest(RemotesCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.registry()
+        self.list = f"{self.server.host}/team/app:1"
+        self.members = {}
+        for arch in ("amd64", "arm64"):
+            name = f"{self.server.host}/build/{arch}:1"
+            self.image(name, arch, "--platform", f"linux/{arch}")
+            self.members[arch] = name
+
+    def inspect(self, name, *options):
+        return json.loads(run(["skopeo", "inspect", "--tls-verify=false", *options, f"docker://{name}"]).out)
+
+    def test_create_annotate_inspect_push(self):
+        amd64, arm64 = self.members["amd64"], self.members["arm64"]
+        done = self.slipway("manifest", "create", self.list, amd64)
+        self.assertEqual(f"Created manifest list {self.list}\n", done.out)
+        done = self.slipway("manifest", "create", self.list, arm64, check=False)
+        self.assertIn("--amend", done.err)
+        self.slipway("manifest", "create", "-a", self.list, arm64)
+        self.slipway("manifest", "annotate", "--variant", "v8", "--os-features", "a,b", "--os-version", "1.2", self.list,
+                     arm64)
+        done = self.slipway("manifest", "annotate", "--os", "x y", self.list, arm64, check=False)
+        self.assertEqual(2, done.returncode)
+        self.slipway("gc", "--max-size", "0", check=False)  # the list is named, and so holds its manifests
+        local = json.loads(self.slipway("manifest", "inspect", self.list).out)
+        digest = self.slipway("manifest", "push", self.list).out.strip()
+        there = self.inspect(self.list, "--raw")
+        self.assertEqual(local, there)
+        platforms = [entry["platform"] for entry in there["manifests"]]
+        self.assertEqual([{"architecture": "amd64", "os": "linux"},
+                          {"architecture": "arm64", "os": "linux", "variant": "v8", "os.version": "1.2",
+                           "os.features": ["a", "b"]}], platforms)
+        self.assertEqual(digest, self.inspect(self.list)["Digest"])
+        self.assertNotIn("annotations", json.dumps(there))
+        verbose = json.loads(self.slipway("manifest", "inspect", "-v", self.list).out)
+        self.assertEqual([p["digest"] for p in there["manifests"]], [v["Descriptor"]["digest"] for v in verbose])
+        self.assertEqual(json.loads(base64.b64decode(verbose[0]["Raw"])), verbose[0]["OCIManifest"])
+        self.assertEqual(verbose[0]["OCIManifest"],
+                         json.loads(self.slipway("manifest", "inspect", self.list, amd64).out))
+        other = self.other()
+        other("pull", "--platform", "linux/amd64", self.list)
+        self.assertEqual(there, json.loads(other("manifest", "inspect", self.list).out))
+
+    def test_images_of_other_repositories_are_mounted_or_copied(self):
+        self.slipway("manifest", "create", self.list, *self.members.values())
+        before = len(self.server.requests())
+        self.slipway("manifest", "push", "--purge", self.list)
+        requests = self.server.requests()[before:]
+        self.assertTrue([r for r in requests if r[0] == "POST" and "mount=" in r[1]])
+        self.assertEqual([], [r for r in requests if r[0] in ("PUT", "PATCH") and "/blobs/" in r[1]])
+        self.assertIn("no manifest list", self.slipway("manifest", "push", self.list, check=False).err)
+
+    def test_copied_where_the_registry_does_not_mount(self):
+        front = self.closing(WithoutMounts(self.server))
+        other = self.other()
+        target = f"{front.host}/copied/app:1"
+        other("manifest", "create", target, f"{front.host}/build/amd64:1", f"{front.host}/build/arm64:1")
+        other("manifest", "push", target)
+        self.assertTrue(front.posts)
+        for arch in ("amd64", "arm64"):
+            run(["skopeo", "copy", "--src-tls-verify=false", "--insecure-policy", "--override-arch", arch,
+                 f"docker://{self.server.host}/copied/app:1", f"dir:{self.folder}/dir-{arch}"])
+        other.assert_clean(self)
+
+    def test_rm_and_what_is_refused(self):
+        self.slipway("manifest", "create", self.list, self.members["amd64"])
+        self.slipway("manifest", "rm", self.list)
+        self.assertEqual(1, self.slipway("manifest", "rm", self.list, check=False).returncode)
+        done = self.slipway("manifest", "create", self.list, "127.0.0.1:1/other/app:1", check=False)
+        self.assertIn("another registry", done.err)
+        done = self.slipway("manifest", "create", self.list, f"{self.server.host}/none/such:1", check=False)
+        self.assertEqual(1, done.returncode)
+        self.slipway("manifest", "create", self.list, *self.members.values())
+        self.slipway("manifest", "push", self.list)
+        done = self.slipway("manifest", "create", f"{self.server.host}/a/b:1", self.list, check=False)
+        self.assertIn("manifest list itself", done.err)
+        for words in (["manifest", "make", self.list], ["manifest", "push", "--amend", self.list], ["manifest", "push"]):
+            self.assertEqual(2, self.slipway(*words, check=False).returncode, words)
+        self.slipway.assert_clean(self)
+
+
+class PlatformTest(RemotesCase):
+    def test_variants_fall_back_and_what_is_missing_is_listed(self):
+        server = self.registry()
+        names = []
+        for platform in ("linux/arm/v6", "linux/arm64", "linux/s390x"):
+            names.append(f"{server.host}/p/{platform.replace('/', '-')}:1")
+            self.image(names[-1], platform, "--platform", platform)
+        index = f"{server.host}/p/all:1"
+        self.slipway("manifest", "create", index, *names)
+        self.slipway("manifest", "push", index)
+        for wanted, given in (("linux/arm/v7", "linux/arm/v6"), ("linux/arm/v6", "linux/arm/v6"),
+                              ("linux/arm64/v8", "linux/arm64"), ("linux/arm64", "linux/arm64")):
+            with self.subTest(wanted):
+                other = self.other(wanted.replace("/", "-"))
+                other("pull", "--platform", wanted, index)
+                tree = other.tree(self.context(f"FROM {index}\n", name="c"), "--platform", wanted)
+                expected = run(["sha256sum"], input=given.encode()).out.split()[0]
+                self.assertEqual(expected, tree["f"][3])
+        done = self.slipway("pull", "--platform", "linux/riscv64", index, check=False)
+        self.assertEqual(1, done.returncode)
+        for platform in ("linux/arm/v6", "linux/arm64", "linux/s390x"):
+            self.assertIn(platform, done.err)
+
+    def test_attestations_are_no_images(self):
+        server = self.registry()
+        name = f"{server.host}/p/app:1"
+        digest = self.image(name, "x", "--platform", "linux/s390x")
+        raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]).out
+        kind = json.loads(raw)["mediaType"]
+        entries = [{"mediaType": kind, "digest": digest, "size": len(raw),
+                    "platform": {"os": "unknown", "architecture": "unknown"},
+                    "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}]
+        self.put(server, "p/app", "att", entries)
+        done = self.other()("pull", f"{server.host}/p/app:att", check=False)
+        self.assertEqual(1, done.returncode, "only an attestation is there")
+        entries.append({"mediaType": kind, "digest": digest, "size": len(raw),
+                        "platform": {"os": "linux", "architecture": "s390x"}})
+        self.put(server, "p/app", "att", entries)
+        self.other()("pull", "--platform", "linux/s390x", f"{server.host}/p/app:att")
+        # an image with its attestation beside it is one image for a list
+        self.slipway("manifest", "create", f"{server.host}/p/list:1", f"{server.host}/p/app:att")
+
+    def put(self, server, repository, tag, entries):
+        index = "application/vnd.oci.image.index.v1+json"
+        connection = http.client.HTTPConnection(server.host)
+        connection.request("PUT", f"/v2/{repository}/manifests/{tag}",
+                           json.dumps({"schemaVersion": 2, "mediaType": index, "manifests": entries}),
+                           {"Content-Type": index})
+        self.assertEqual(201, connection.getresponse().status)
+        connection.close()
+
+
+class AllTagsTest(RemotesCase):
+    def test_push_all_tags(self):
+        server = self.registry()
+        self.give_base()
+        for tag in ("1", "2", "latest"):
+            self.slipway("tag", "base:latest", f"{server.host}/team/app:{tag}")
+        self.slipway("tag", "base:latest", f"{server.host}/team/application:3")
+        self.slipway("push", "-a", f"{server.host}/team/app")
+        tags = json.loads(run(["skopeo", "list-tags", "--tls-verify=false", f"docker://{server.host}/team/app"]).out)
+        self.assertEqual(["1", "2", "latest"], sorted(tags["Tags"]))
+        self.assertEqual(2, self.slipway("push", "-a", f"{server.host}/team/app:1", check=False).returncode)
+        self.assertEqual(1, self.slipway("push", "-a", f"{server.host}/team/none", check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()
