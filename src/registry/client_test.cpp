@@ -262,6 +262,50 @@ TEST(Client, TlsIsTrustedByCertsDAndByNothingElse) {
   EXPECT_TRUE(Client::make(std::move(by_variable)).value().repository(ref).manifest(ref, {}));
 }
 
+/// As far as manifest() of a registry that has nothing gets: kNotFound is its answer.
+Code answer_of(RegistryRules rules, const oci::Reference& ref, const char* insecure = nullptr) {
+  ClientOptions options;
+  options.rules = std::move(rules);
+  options.certificate_directories = {};
+  options.first_retry_ms = 1;
+  if (insecure != nullptr) options.insecure.push_back(InsecureRegistry::parse(insecure).value());
+  const auto got = Client::make(std::move(options)).value().repository(ref).manifest(ref, {});
+  return got ? Code::kInternal : got.error().code();
+}
+
+TEST(Client, RulesSayWhomATlsRegistryIsBelievedToBe) {
+  const auto directory = sys::TempDir::make("/tmp", "slipway-rules-").value();
+  START_OR_SKIP(keys, KeyPair::make(directory.path()));
+  START_OR_SKIP(registry, DockerRegistry::start({.tls = &keys}));
+  const auto ref = reference(registry.authority() + "/team/app:1");
+  const std::string& name = registry.authority();
+  const std::string every(kEveryRegistry);
+  EXPECT_EQ(answer_of({}, ref), Code::kPermissionDenied);
+  EXPECT_EQ(answer_of({{name, {.ca_file = keys.certificate_file}}}, ref), Code::kNotFound);
+  EXPECT_EQ(answer_of({{every, {.ca_file = keys.certificate_file}}}, ref), Code::kNotFound);
+  EXPECT_EQ(answer_of({{"other.example", {.ca_file = keys.certificate_file}}}, ref), Code::kPermissionDenied);
+  EXPECT_EQ(answer_of({{name, {.trust = Trust::kAnyCertificate}}}, ref), Code::kNotFound);
+  EXPECT_EQ(answer_of({{every, {.trust = Trust::kAnyCertificate}}}, ref), Code::kNotFound);
+  EXPECT_EQ(answer_of({{name, {}}, {every, {.trust = Trust::kAnyCertificate}}}, ref), Code::kPermissionDenied)
+      << "a registry's own rule counts alone";
+  EXPECT_EQ(answer_of({}, ref, "127.0.0.0/8"), Code::kNotFound);
+  EXPECT_EQ(answer_of({}, ref, "10.0.0.0/8"), Code::kPermissionDenied);
+}
+
+TEST(Client, RulesSayWhoWeAreByCertificate) {
+  const auto directory = sys::TempDir::make("/tmp", "slipway-rules-").value();
+  START_OR_SKIP(keys, KeyPair::make(directory.path()));
+  const auto own_directory = sys::TempDir::make("/tmp", "slipway-rules-").value();
+  START_OR_SKIP(own, KeyPair::make(own_directory.path()));
+  START_OR_SKIP(registry, DockerRegistry::start({.tls = &keys, .clients = &own}));
+  const auto ref = reference(registry.authority() + "/team/app:1");
+  RegistryRule rule{.ca_file = keys.certificate_file};
+  EXPECT_NE(answer_of({{registry.authority(), rule}}, ref), Code::kNotFound) << "it wants a certificate";
+  rule.certificate_file = own.certificate_file;
+  rule.key_file = own.key_file;
+  EXPECT_EQ(answer_of({{registry.authority(), rule}}, ref), Code::kNotFound);
+}
+
 TEST(Client, ACertificateNeedsItsKey) {
   const auto directory = sys::TempDir::make("/tmp", "slipway-certs-").value();
   ASSERT_TRUE(sys::make_directories(directory.path() + "/registry.example", 0755));

@@ -81,7 +81,7 @@ Result<Document> parse_document(std::string_view text) {
   for (const oci::Json entry : TRY(json.map("credHelpers"))) {
     const std::string registry = registry_of_key(entry.key());
     const std::string name(TRY(entry.as_string()));
-    if (!registry.empty() && !name.empty()) document.helpers.insert({registry, name});
+    if (!registry.empty()) document.helpers.insert({registry, name});  // an empty one: none, whatever credsStore says
   }
   document.store = TRY(json.string("credsStore"));
   return document;

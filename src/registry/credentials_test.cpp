@@ -1,6 +1,7 @@
 #include "registry/credentials.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <map>
 
@@ -114,6 +115,7 @@ TEST_F(Credentials, ALinkedFileStaysALink) {
 /// A helper in a folder of its own that keeps its one credential in a file and notes how it was called.
 class Helpers : public Credentials {
  protected:
+  void SetUp() override { ::signal(SIGPIPE, SIG_IGN); }  // as the program has it: helpers need not read
   void install(const std::string& name, const std::string& script) {
     ASSERT_TRUE(sys::make_directories(home.path() + "/bin", 0700));
     const std::string file = home.path() + "/bin/docker-credential-" + name;
@@ -144,6 +146,13 @@ TEST_F(Helpers, AskedForTheRegistriesThatNameThem) {
   EXPECT_EQ(find("a.example")->password, "");
   EXPECT_EQ(find("docker.io")->identity_token, "of https://index.docker.io/v1/");
   EXPECT_EQ(find("other.example")->password, "s3cret");
+}
+
+TEST_F(Helpers, AnEmptyNameIsNoneInPlaceOfCredsStore) {
+  write(
+      R"({"credHelpers": {"a.example": ""}, "credsStore": "missing", "auths": {"a.example": {"auth": "am9lOnMzY3JldA=="}}})");
+  EXPECT_EQ(find("a.example")->password, "s3cret");
+  EXPECT_FALSE(try_find("b.example"));
 }
 
 TEST_F(Helpers, LoginStoresAndLogoutErases) {

@@ -97,9 +97,12 @@ Result<DockerRegistry> DockerRegistry::start(const RegistryOptions& options) {
       "storage:\n  filesystem: {{rootdirectory: {}/data}}\n  delete: {{enabled: true}}\n"
       "http:\n  addr: 127.0.0.1:0\n  secret: test\n",
       root);
-  if (options.tls != nullptr)
-    config +=
-        fmt::format("  tls: {{certificate: {}, key: {}}}\n", options.tls->certificate_file, options.tls->key_file);
+  if (options.tls != nullptr) {
+    const std::string clients =
+        options.clients == nullptr ? "" : fmt::format(", clientcas: [{}]", options.clients->certificate_file);
+    config += fmt::format("  tls: {{certificate: {}, key: {}{}}}\n", options.tls->certificate_file,
+                          options.tls->key_file, clients);
+  }
   if (options.basic) {
     TRY(sys::replace_file(root + "/htpasswd", kPasswordLine, 0600));
     config += fmt::format("auth: {{htpasswd: {{realm: test, path: {}/htpasswd}}}}\n", root);

@@ -48,6 +48,7 @@ struct RegistryOptions {
   bool basic = false;                   ///< htpasswd with kUser
   const TokenServer* tokens = nullptr;  ///< auth: token
   const KeyPair* tls = nullptr;
+  const KeyPair* clients = nullptr;  ///< with tls: clients must show a certificate that this one signed
 };
 
 class DockerRegistry {
