@@ -9,7 +9,7 @@ import sys
 TIERS = [
     ["base"],
     ["sys", "oci", "dockerfile"],
-    ["layer", "http", "solver", "network", "ssh"],
+    ["layer", "http", "httpd", "solver", "network", "ssh"],
     ["store"],
     ["registry", "sandbox"],
     ["image"],

@@ -1,0 +1,67 @@
+// Connection: one accepted socket, plain or TLS. Two ways to use it: step by step without waiting (the poller), and
+// blocking with the limits on slow peers (a request's thread). One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "httpd/server.hpp"
+#include "httpd/tls.hpp"
+#include "sys/fd.hpp"
+
+namespace slipway::httpd {
+
+class Connection {
+ public:
+  /// `fd` is non-blocking. `cut` ends every blocking call when it fires; `limits` outlives the connection.
+  Connection(sys::Fd fd, Ssl ssl, std::string peer, const Limits& limits, Cancel cut)
+      : fd_(std::move(fd)), ssl_(std::move(ssl)), peer_(std::move(peer)), limits_(&limits), cut_(std::move(cut)) {}
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+  [[nodiscard]] bool secure() const { return ssl_ != nullptr; }
+
+  enum class Step : unsigned char {
+    kDone,       ///< the handshake is over; bytes were read
+    kWantRead,   ///< again when the socket is readable
+    kWantWrite,  ///< again when it is writable
+    kEnd,        ///< the peer has ended, or it is no use
+  };
+  [[nodiscard]] Step handshake();
+  /// Appends what is there to `into`, up to `size` bytes at once.
+  [[nodiscard]] Step try_read(std::string& into, std::size_t size);
+
+  /// At least a byte; 0 when the peer has ended.
+  [[nodiscard]] Result<std::size_t> read(char* buffer, std::size_t size);
+  [[nodiscard]] Status write(std::string_view bytes);
+  /// `head` first, then the file's bytes.
+  [[nodiscard]] Status write_file(std::string_view head, int file, std::int64_t offset, std::int64_t length);
+  /// The end of what we send; the peer sees an orderly end.
+  void end_sending();
+  /// The next close is a reset: the peer can not take what it got for all there is.
+  void reset_on_close();
+
+ private:
+  struct Moved {
+    Step step = Step::kEnd;
+    std::size_t bytes = 0;
+  };
+  Moved read_once(char* buffer, std::size_t size);
+  Moved write_once(std::string_view bytes);
+  Status wait(Step step);
+  void moved(std::size_t bytes) { window_bytes_ += static_cast<std::int64_t>(bytes); }
+  Status send_plain_file(int file, std::int64_t offset, std::int64_t length);
+  Status copy_file(int file, std::int64_t offset, std::int64_t length);
+
+  sys::Fd fd_;
+  Ssl ssl_;
+  std::string peer_;
+  const Limits* limits_;
+  Cancel cut_;
+  std::int64_t window_ms_ = 0, window_bytes_ = 0;  ///< of waiting, and what was moved meanwhile
+};
+
+}  // namespace slipway::httpd
