@@ -54,9 +54,6 @@ struct BlobWriter::State {
   }
 
   Status verify(const Expected& expected);
-  Result<std::optional<Blob>> claim_name();
-  Status place();
-  Status write_row();
 
   std::shared_ptr<Core> core;
   std::string lease;
@@ -82,40 +79,52 @@ Status BlobWriter::State::verify(const Expected& expected) {
   return {};
 }
 
+namespace {
+
 /// The blob when it is here already; otherwise only its name is claimed.
-Result<std::optional<Blob>> BlobWriter::State::claim_name() {
-  auto db = core->database.lock();
+Result<std::optional<Blob>> claim_name(Core& core, std::string_view lease, const oci::Digest& digest,
+                                       const std::function<Status(Connection& db)>& with_row) {
+  auto db = core.database.lock();
   Txn txn = TRY(Txn::write(*db));
   TRY(check_lease(*db, lease));
-  auto existing = TRY(claim_blob(*core, *db, lease, *digest));
-  if (!existing) TRY(claim(*db, lease, Need::kBlob, *digest));
+  auto existing = TRY(claim_blob(core, *db, lease, digest));
+  if (existing && with_row) TRY(with_row(*db));
+  if (!existing) TRY(claim(*db, lease, Need::kBlob, digest));
   TRY(txn.commit());
   return existing;
 }
 
-Status BlobWriter::State::place() {
-  if (::fchmod(file.get(), 0444) < 0) return fail_errno("cannot set the mode of {}", printable(path));
-  TRY(sys::sync(file.get(), path));
-  TRY(sys::close_checked(std::move(file), path));
-  const std::string directory = core->blob_directory(*digest);
-  if (digest->algorithm() != oci::Algorithm::kSha256) {
+Status place(const Core& core, const oci::Digest& digest, int file, const std::string& path) {
+  if (::fchmod(file, 0444) < 0) return fail_errno("cannot set the mode of {}", printable(path));
+  TRY(sys::sync(file, path));
+  const std::string directory = core.blob_directory(digest);
+  if (digest.algorithm() != oci::Algorithm::kSha256) {
     TRY(sys::make_directories(directory, 0700));
-    TRY(sys::sync_directory(core->root + "/blobs"));
+    TRY(sys::sync_directory(core.root + "/blobs"));
   }
   // Over whatever has the name: bytes without a row are garbage, those of a row were missing or of another size.
-  TRY(sys::rename_at(AT_FDCWD, path, AT_FDCWD, core->blob_path(*digest)));
+  TRY(sys::rename_at(AT_FDCWD, path, AT_FDCWD, core.blob_path(digest)));
   return sys::sync_directory(directory);
 }
 
-Status BlobWriter::State::write_row() {
-  auto db = core->database.lock();
+Status write_row(Core& core, std::string_view lease, const Blob& blob,
+                 const std::function<Status(Connection& db)>& with_row) {
+  auto db = core.database.lock();
   Txn txn = TRY(Txn::write(*db));
   TRY(check_lease(*db, lease));
-  TRY(db->run("INSERT OR REPLACE INTO blobs VALUES (?, ?)", {*digest, written}));
-  TRY(unreserve(*db, lease, reserved));
-  TRY(txn.commit());
-  reserved = 0;
-  return {};
+  TRY(db->run("INSERT OR REPLACE INTO blobs VALUES (?, ?)", {blob.digest, blob.size}));
+  if (with_row) TRY(with_row(*db));
+  return txn.commit();
+}
+
+}  // namespace
+
+Result<Blob> adopt(Core& core, std::string_view lease, const Blob& blob, int file, const std::string& path,
+                   const std::function<Status(Connection& db)>& with_row) {
+  if (const auto existing = TRY(claim_name(core, lease, blob.digest, with_row))) return *existing;
+  TRY(place(core, blob.digest, file, path));
+  TRY(write_row(core, lease, blob, with_row));
+  return blob;
 }
 
 BlobWriter::BlobWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -123,6 +132,7 @@ BlobWriter::BlobWriter(BlobWriter&&) noexcept = default;
 BlobWriter& BlobWriter::operator=(BlobWriter&&) noexcept = default;
 BlobWriter::~BlobWriter() = default;
 std::int64_t BlobWriter::written() const { return state_->written; }
+Result<sys::Fd> BlobWriter::reader() const { return sys::open(state_->path, O_RDONLY | O_NOFOLLOW); }
 
 Status BlobWriter::write(std::string_view bytes) {
   State& state = *state_;
@@ -147,10 +157,12 @@ Result<Blob> BlobWriter::commit(const Expected& expected) {
   const std::unique_ptr<State> state = std::move(state_);  // spent, whatever happens
   const auto attempt = [&]() -> Result<Blob> {
     TRY(state->verify(expected));
-    if (const auto existing = TRY(state->claim_name())) return *existing;
-    TRY(state->place());
-    TRY(state->write_row());
-    return Blob{*state->digest, state->written};
+    const auto release = [&](Connection& db) { return unreserve(db, state->lease, state->reserved); };
+    const Blob blob = TRY(
+        adopt(*state->core, state->lease, {*state->digest, state->written}, state->file.get(), state->path, release));
+    state->reserved = 0;
+    TRY(sys::close_checked(std::move(state->file), state->path));
+    return blob;
   };
   return context(explain_full(*state->core, attempt()), "while storing {}",
                  expected.digest ? expected.digest->text() : "a blob");

@@ -73,6 +73,11 @@ struct Hashed {
 [[nodiscard]] Result<std::optional<Blob>> claim_blob(const Core& core, Connection& db, std::string_view lease,
                                                      const oci::Digest& digest);
 
+/// Makes the verified bytes of `file` (at `path`, on this file system) the blob `blob`: claim, fsync, rename, row. If
+/// it is here already, the file stays where it is. `with_row` writes more rows in the transaction of the row.
+[[nodiscard]] Result<Blob> adopt(Core& core, std::string_view lease, const Blob& blob, int file,
+                                 const std::string& path, const std::function<Status(Connection& db)>& with_row);
+
 // --- lease.cpp
 
 /// Whether `path` still names the file that `lock` holds: a lock on one that was moved away excludes nobody.

@@ -10,6 +10,7 @@
 #include "oci/image.hpp"
 #include "store/core.hpp"
 #include "store/manifest_check.hpp"
+#include "store/repository_rows.hpp"
 #include "store/state.hpp"
 #include "store/tree_check.hpp"
 #include "sys/file.hpp"
@@ -30,6 +31,7 @@ class Fsck {
     TRY(check_strays("blobs/sha256", "sha256:", oci::Algorithm::kSha256));
     TRY(check_strays("blobs/sha512", "sha512:", oci::Algorithm::kSha512));
     TRY(check_names());
+    TRY(check_repositories());
     TRY(check_snapshots());
     TRY(check_snapshot_strays());
     if (repair_) TRY(drop_broken());
@@ -58,6 +60,7 @@ class Fsck {
   Status check_strays(const std::string& shelf, std::string_view prefix, oci::Algorithm algorithm);
   Result<std::optional<std::string>> name_problem(const oci::Digest& target);
   Status check_names();
+  Status check_repositories();
   Status check_snapshots();
   Status check_snapshot(const oci::Digest& chain, const SnapshotRow& row);
   Status check_by_blob(const oci::Digest& chain, int fs, const std::vector<int>& lowers, const oci::Digest& blob);
@@ -82,6 +85,7 @@ class Fsck {
 
   std::set<oci::Digest> broken_blobs_, broken_snapshots_;
   std::vector<NameRow> broken_names_;
+  std::vector<LinkRow> broken_links_;
   std::vector<std::string> foreign_;  ///< paths below the root
 };
 
@@ -208,6 +212,28 @@ Status Fsck::check_names() {
   return {};
 }
 
+/// A manifest of a repository stands for all that it reaches, as a name does; a blob for itself.
+Status Fsck::check_repositories() {
+  auto db = core_.database.lock();
+  for (auto& link : TRY(repository_links(*db))) {
+    const std::string object = fmt::format("repository {}", printable(link.name));
+    std::optional<std::string> problem;
+    if (!blobs_.contains(link.digest)) {
+      // Asked again: what was pushed since the rows were read is no finding.
+      if (!TRY(db->number("SELECT 1 FROM blobs WHERE digest = ?", {link.digest})))
+        problem = fmt::format("has {}, which is missing", link.digest.text());
+    } else {
+      const auto reached = link.manifest ? TRY(reach(*db, link.digest)) : std::vector{link.digest};
+      const auto broken = std::ranges::find_if(reached, [&](const auto& one) { return broken_blobs_.contains(one); });
+      if (broken != reached.end()) problem = fmt::format("needs {}, which is broken", broken->text());
+    }
+    if (!problem) continue;
+    find(object, std::move(*problem));
+    broken_links_.push_back(std::move(link));
+  }
+  return {};
+}
+
 Status Fsck::check_snapshots() {
   for (const auto& [chain, row] : snapshots_) {
     TRY(cancel_.check());
@@ -300,7 +326,8 @@ Status Fsck::check_snapshot_strays() {
 
 /// Rows first, as gc does; then the bytes.
 Status Fsck::drop_broken() {
-  const bool nothing = broken_blobs_.empty() && broken_snapshots_.empty() && broken_names_.empty();
+  const bool nothing =
+      broken_blobs_.empty() && broken_snapshots_.empty() && broken_names_.empty() && broken_links_.empty();
   if (!nothing) {
     auto db = core_.database.lock();
     Txn txn = TRY(Txn::write(*db));
@@ -316,6 +343,7 @@ Status Fsck::drop_rows(Connection& db) {
     TRY(db.run("DELETE FROM names WHERE scope = ? AND reference = ? AND target = ?",
                {name.scope, name.reference, name.target}));
   }
+  for (const auto& link : broken_links_) TRY(drop_link(db, link));
   const auto drop_records = [&](const oci::Digest& needed) -> Status {
     // Records upon this part have a hole now: nobody takes them, and gc drops them.
     TRY(db.run("DELETE FROM record_parts WHERE snapshot = ?1 OR blob = ?1", {needed}));

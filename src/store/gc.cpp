@@ -12,6 +12,7 @@
 #include "base/time.hpp"
 #include "store/core.hpp"
 #include "store/mark.hpp"
+#include "store/repository_rows.hpp"
 #include "store/state.hpp"
 #include "sys/file.hpp"
 #include "sys/lock.hpp"
@@ -81,12 +82,13 @@ Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
     // Usually there is nothing to do: then no writer has to wait.
     auto db = core.database.lock();
     const Txn txn = TRY(Txn::read(*db));
-    if (TRY(find_doomed(core, *db, options)).empty()) return {};
+    if (TRY(find_doomed(core, *db, options)).empty() && !TRY(has_stale_links(*db, now().seconds))) return {};
   }
   auto db = core.database.lock();
   Txn txn = TRY(Txn::write(*db));
   const Doomed doomed = TRY(find_doomed(core, *db, options));
   TRY(delete_rows(*db, doomed));
+  TRY(remove_stale_links(*db, now().seconds));
   TRY(txn.commit());
   report.removed_blobs += static_cast<std::int64_t>(doomed.blobs.size());
   report.removed_snapshots += static_cast<std::int64_t>(doomed.snapshots.size());
@@ -231,6 +233,7 @@ Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, 
   report.freed_bytes += TRY(trash_bytes(core));
   TRY(empty_trash(core));
   TRY(cancel.check());
+  report.freed_bytes += TRY(sweep_uploads(core));
   if (options.max_size) TRY(shrink_memories(core, *options.max_size));
   TRY(remove_rows(core, {.max_size = options.max_size, .drop_records = options.all}, report));
   for (const Shelf& shelf : shelves(core)) TRY(sweep(core, shelf, report, cancel));

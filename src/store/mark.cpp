@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/time.hpp"
 #include "store/core.hpp"
+#include "store/repository_rows.hpp"
 #include "store/schema.hpp"
 
 namespace slipway::store {
@@ -42,6 +44,7 @@ Status read_snapshots(Connection& db, const std::string& boot, Graph& graph) {
 Status read_roots(Connection& db, Graph& graph) {
   Rows names = TRY(db.query("SELECT DISTINCT target FROM names"));
   while (TRY(names.next())) graph.names.push_back(TRY(names.digest(0)));
+  for (auto& root : TRY(repository_roots(db, now().seconds))) graph.names.push_back(root);
   Rows leases = TRY(db.query("SELECT kind, digest FROM lease_needs"));
   while (TRY(leases.next())) {
     const std::int64_t kind = leases.integer(0);

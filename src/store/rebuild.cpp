@@ -10,6 +10,7 @@
 #include "base/time.hpp"
 #include "oci/image.hpp"
 #include "store/core.hpp"
+#include "store/repository_rows.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::store {
@@ -48,11 +49,9 @@ Result<std::string> set_aside(const Core& core) {
 }
 
 /// The names that the broken file still gives away; whatever stops it, stops it.
-std::vector<SavedName> save_names(const std::string& aside) {
+std::vector<SavedName> save_names(Connection& db) {
   std::vector<SavedName> names;
-  auto db = Connection::open(aside, OpenMode::kExisting);
-  if (!db) return names;
-  auto rows = db->query("SELECT scope, reference, target, media_type, created FROM names");
+  auto rows = db.query("SELECT scope, reference, target, media_type, created FROM names");
   if (!rows) return names;
   while (true) {
     const auto more = rows->next();
@@ -107,8 +106,10 @@ Status write_blobs(Core& core, const Found& found) {
   return txn.commit();
 }
 
-Status name_images(Core& core, const Found& found, std::vector<SavedName> names) {
+Status name_images(Core& core, const Found& found, std::vector<SavedName> names,
+                   const SavedRepositories& repositories) {
   std::set<oci::Digest> named;
+  for (const auto& link : repositories.links) named.insert(link.digest);
   for (const auto& name : names) named.insert(name.target);
   for (const auto& [digest, media_type] : found.documents) {
     if (!named.contains(digest) && !found.children.contains(digest))
@@ -156,7 +157,13 @@ Status rebuild(Core& core) {
   core.database.lock()->close();
   const std::string aside = TRY(set_aside(core));
   std::vector<SavedName> names;
-  if (!aside.empty()) names = save_names(aside);
+  SavedRepositories repositories;
+  if (!aside.empty()) {
+    if (auto broken = Connection::open(aside, OpenMode::kExisting)) {
+      names = save_names(*broken);
+      repositories = save_repositories(*broken);
+    }
+  }
   const std::string fresh = core.database_path() + ".new";
   TRY(remove_database(fresh));
   {
@@ -166,7 +173,8 @@ Status rebuild(Core& core) {
   }
   const Found found = TRY(find_blobs(core));
   TRY(write_blobs(core, found));
-  TRY(name_images(core, found, std::move(names)));
+  TRY(restore_repositories(core, repositories));
+  TRY(name_images(core, found, std::move(names), repositories));
   return context(put_in_place(core, fresh), "while rebuilding {}", printable(core.database_path()));
 }
 

@@ -161,10 +161,53 @@ CREATE TABLE record_parts (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// What a registry keeps (repositories.hpp).
+constexpr const char* kVersion5 = R"sql(
+-- scope: '' for what was pushed here, else the upstream that is mirrored.
+CREATE TABLE repositories (
+  id INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL,
+  name TEXT NOT NULL,
+  UNIQUE (scope, name)
+) STRICT;
+
+-- kind: enum Need, kBlob or kManifest; media_type and subject: of a manifest. linked: seconds since the epoch.
+CREATE TABLE repository_links (
+  repository INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  media_type TEXT NOT NULL,
+  subject BLOB,
+  linked INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repository_links_by_digest ON repository_links (digest);
+CREATE INDEX repository_referrers ON repository_links (repository, subject) WHERE subject IS NOT NULL;
+
+CREATE TABLE repository_tags (
+  repository INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  target BLOB NOT NULL,
+  checked INTEGER NOT NULL,
+  PRIMARY KEY (repository, tag)
+) STRICT, WITHOUT ROWID;
+
+-- The bytes lie in uploads/<id>; size: as far as they are counted.
+CREATE TABLE uploads (
+  id TEXT PRIMARY KEY,
+  repository INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  touched INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refs_by_child ON refs (child);
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3}, {4, kVersion4}};
+  static const std::vector<Migration> all = {
+      {1, kVersion1}, {2, kVersion2}, {3, kVersion3}, {4, kVersion4}, {5, kVersion5}};
   return all;
 }
 

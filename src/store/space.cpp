@@ -51,6 +51,7 @@ Result<std::int64_t> used_bytes(Connection& db) {
                        " + (SELECT ifnull(sum(bytes), 0) FROM (SELECT max(tree_bytes) AS bytes FROM snapshots GROUP BY "
                        "directory))"
                        " + (SELECT ifnull(sum(tree_bytes), 0) FROM cache_layers)"
+                       " + (SELECT ifnull(sum(size), 0) FROM uploads)"
                        " + (SELECT ifnull(sum(reserved), 0) FROM leases)"))
              .value_or(0);
 }

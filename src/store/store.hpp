@@ -269,6 +269,7 @@ class Store {
   friend class Lease;
   friend class BlobWriter;
   friend class SnapshotDraft;
+  friend class Repositories;  // store/repositories.hpp: what a registry keeps
   struct State;
   explicit Store(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
@@ -304,6 +305,8 @@ class [[nodiscard]] BlobWriter {
   /// kResourceExhausted before the store would pass its limit or the disk is full.
   [[nodiscard]] Status write(std::string_view bytes);
   [[nodiscard]] std::int64_t written() const;
+  /// A descriptor to read what was written, also after the end of this object.
+  [[nodiscard]] Result<sys::Fd> reader() const;
   /// Verifies, makes durable, names. If the blob is there already, the new bytes are dropped. The blob is acquired for
   /// the lease.
   [[nodiscard]] Result<Blob> commit(const Expected& expected);

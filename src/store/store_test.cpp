@@ -260,6 +260,8 @@ TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
         "ALTER TABLE snapshots DROP COLUMN directory; ALTER TABLE layers RENAME COLUMN "
         "tree_bytes TO plain_bytes; DROP TABLE cache_layers; DROP TABLE builds; "
         "DROP TABLE build_inputs; DROP TABLE build_needs; DROP TABLE record_parts; "
+        "DROP TABLE repositories; DROP TABLE repository_links; DROP TABLE repository_tags; DROP TABLE uploads; "
+        "DROP INDEX refs_by_child; "
         "ALTER TABLE records DROP COLUMN top; CREATE TABLE record_needs (record INTEGER); PRAGMA user_version=1;"));
   }
   Store store = open();

@@ -1,0 +1,128 @@
+// Repositories: what a registry keeps in the store (`slipway registry`): which repository links which blobs and
+// manifests, its tags, and uploads that are not finished.
+//
+//   const Repositories own(store, "");                            // what was pushed; a mirror's scope is its upstream
+//   Upload upload = TRY(own.begin_upload("team/app"));
+//   TRY(upload.write(bytes));
+//   TRY(upload.commit({.digest = digest}));                       // verified, durable, linked
+//   const auto missing = TRY(own.put_manifest("team/app", manifest, {"1.0"}));    // empty: it is there
+//
+// A blob is one file for the whole store, but a repository has it only by a link: bytes that a builder, or another
+// repository, keeps under the same digest are not served (docs/security.md, invariant 10). Links are roots of gc:
+// manifests until they are deleted, blobs as long as a manifest of the repository names them and for kUnnamedBlobLife
+// after they were pushed. Uploads lie in uploads/<id> until they are finished, dropped, or untouched for kUploadLife.
+//
+// Names of repositories and tags are taken as they come: checking them is the caller's part. No name becomes a path.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "oci/digest.hpp"
+#include "store/store.hpp"
+
+namespace slipway::store {
+
+inline constexpr std::int64_t kUnnamedBlobLife = 86'400;  ///< seconds
+inline constexpr std::int64_t kUploadLife = 86'400;       ///< seconds without a byte
+
+/// A manifest or index that a repository links.
+struct LinkedManifest {
+  oci::Digest digest;
+  std::string media_type;
+  std::int64_t size = 0;
+};
+
+struct Tag {
+  LinkedManifest manifest;
+  std::int64_t checked = 0;  ///< seconds since the epoch: when it was set, or an upstream last said so
+};
+
+/// A manifest to be linked. Its blob is in the store.
+struct NewManifest {
+  oci::Digest digest;
+  std::string media_type;
+  std::optional<oci::Digest> subject;
+  std::vector<oci::Digest> blobs;      ///< config and layers that the repository must have
+  std::vector<oci::Digest> manifests;  ///< entries of an index, likewise
+  bool sparse = false;  ///< links it also when something is missing (a mirror fetches it when it is asked)
+};
+
+class Upload;
+
+class Repositories {
+ public:
+  /// The store outlives the object and its uploads.
+  Repositories(Store& store, std::string scope) : store_(&store), scope_(std::move(scope)) {}
+
+  [[nodiscard]] Result<bool> exists(std::string_view repository) const;
+  /// Names in order, after `last`, at most `most`.
+  [[nodiscard]] Result<std::vector<std::string>> list(std::string_view last, std::int64_t most) const;
+  [[nodiscard]] Result<std::vector<std::string>> tags(std::string_view repository, std::string_view last,
+                                                      std::int64_t most) const;
+  [[nodiscard]] Result<std::optional<Tag>> find_tag(std::string_view repository, std::string_view tag) const;
+  [[nodiscard]] Result<std::optional<LinkedManifest>> find_manifest(std::string_view repository,
+                                                                    const oci::Digest& digest) const;
+  /// A blob or manifest that the repository links, when its bytes are known to the store.
+  [[nodiscard]] Result<std::optional<Blob>> find_blob(std::string_view repository, const oci::Digest& digest) const;
+  /// Likewise of any repository of the scope.
+  [[nodiscard]] Result<std::optional<Blob>> find_blob_anywhere(const oci::Digest& digest) const;
+  /// Manifests whose subject is `subject`, in order of digest, after `last`.
+  [[nodiscard]] Result<std::vector<LinkedManifest>> referrers(std::string_view repository, const oci::Digest& subject,
+                                                              const std::optional<oci::Digest>& last,
+                                                              std::int64_t most) const;
+
+  // What follows is durable when it returns.
+
+  /// Links a blob that the store has; kNotFound when it has not (any more).
+  [[nodiscard]] Status link_blob(std::string_view repository, const oci::Digest& digest);
+  /// Links a manifest and points `tags` at it. Gives what the repository does not have of what it names: then nothing
+  /// was done.
+  [[nodiscard]] Result<std::vector<oci::Digest>> put_manifest(std::string_view repository, const NewManifest& manifest,
+                                                              const std::vector<std::string>& tags);
+  /// An upstream says that a tag is still what it was. Not durable: losing it costs a question.
+  [[nodiscard]] Status confirm_tag(std::string_view repository, std::string_view tag);
+  [[nodiscard]] Result<bool> remove_tag(std::string_view repository, std::string_view tag);
+  /// With the tags that point at it.
+  [[nodiscard]] Result<bool> remove_manifest(std::string_view repository, const oci::Digest& digest);
+  [[nodiscard]] Result<bool> remove_blob(std::string_view repository, const oci::Digest& digest);
+
+  [[nodiscard]] Result<Upload> begin_upload(std::string_view repository);
+  /// kNotFound when the repository has none of this id, kAborted while another object or process has it open. Bytes
+  /// that are there already are hashed again.
+  [[nodiscard]] Result<Upload> open_upload(std::string_view repository, std::string_view id);
+
+ private:
+  Store* store_;
+  std::string scope_;
+};
+
+/// An open upload. Ending the object keeps the session, whatever it has: open_upload() goes on.
+class [[nodiscard]] Upload {
+ public:
+  Upload(Upload&&) noexcept;
+  Upload& operator=(Upload&&) noexcept;
+  ~Upload();
+  [[nodiscard]] const std::string& id() const;  ///< 32 hexadecimal digits
+  [[nodiscard]] std::int64_t size() const;      ///< bytes so far
+  /// After an error the session is of no use any more, except of kResourceExhausted before a byte was written.
+  [[nodiscard]] Status write(std::string_view bytes);
+  /// Notes the size for those who count the store's bytes; call it when a part has come.
+  [[nodiscard]] Status save();
+  /// Verifies, makes durable, links; the session is over. On failure too: the bytes are dropped.
+  [[nodiscard]] Result<Blob> commit(const Expected& expected);
+  [[nodiscard]] Status drop();
+
+ private:
+  friend class Repositories;
+  struct State;
+  explicit Upload(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace slipway::store
