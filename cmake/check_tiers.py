@@ -13,7 +13,7 @@ TIERS = [
     ["store"],
     ["registry", "sandbox"],
     ["image"],
-    ["build"],
+    ["build", "distribution"],
     ["cli"],
 ]
 ONLY = {"init": {"base", "sys", "init"}}  # the static helper stands apart

@@ -68,17 +68,11 @@ fi
 timed "base image imported" "$slipway" --root "$work/store" import "$cache/base.tar" slipway-demo/base:1
 
 say "a registry on loopback"
-cat >"$work/registry.yml" <<CONFIG
-version: 0.1
-log: {level: info, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: $work/registry}, delete: {enabled: true}}
-http: {addr: "127.0.0.1:0", secret: demo}
-CONFIG
-docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+"$slipway" --root "$work/registry" registry --listen 127.0.0.1:0 >"$work/registry.out" 2>"$work/registry.log" &
 registry_pid=$!
 port=
 for _ in $(seq 300); do
-  port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/registry.log" | head -n 1)
+  port=$(sed -n 's/.*listening on http:..127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/registry.out" | head -n 1)
   [ -z "$port" ] || break
   kill -0 "$registry_pid" 2>/dev/null || { cat "$work/registry.log" >&2; exit 1; }
   sleep 0.1

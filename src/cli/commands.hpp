@@ -24,6 +24,7 @@ namespace slipway::cli {
 [[nodiscard]] const Command& logout_command();
 [[nodiscard]] const Command& pull_command();
 [[nodiscard]] const Command& push_command();
+[[nodiscard]] const Command& registry_command();
 [[nodiscard]] const Command& rmi_command();
 [[nodiscard]] const Command& save_command();
 [[nodiscard]] const Command& tag_command();

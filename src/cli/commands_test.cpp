@@ -35,8 +35,8 @@ TEST(Commands, TableIsSound) {
     }
   }
   for (const char* name :
-       {"build",  "push", "pull", "tag",   "images", "rmi",    "inspect", "history",    "df",   "gc", "fsck",
-        "import", "load", "save", "login", "logout", "doctor", "version", "completion", "help", "why"})
+       {"build",  "push", "pull", "tag",   "images", "rmi",    "inspect", "history",    "df",   "gc",  "fsck",
+        "import", "load", "save", "login", "logout", "doctor", "version", "completion", "help", "why", "registry"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 

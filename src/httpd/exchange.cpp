@@ -249,7 +249,8 @@ Status Exchange::start(int status, std::optional<std::int64_t> length) {
   started_ = true;
   served_.status = status;
   // An answer before the whole body is read may be the last: who waits for 100 will not send it now.
-  close_ = input_broken_ || !parser_.keep_alive() || last_() || (!parser_.done() && !continued_) ||
+  const bool much_left = !parser_.done() && parser_.content_length().value_or(kDrainBytes + 1) > kDrainBytes;
+  close_ = input_broken_ || much_left || !parser_.keep_alive() || last_() || (!parser_.done() && !continued_) ||
            (!length && parser_.old());
   head_ = fmt::format("HTTP/1.1 {}\r\nDate: {}\r\n{}", status_line(status), http_date(), headers_);
   if (length && !(has_no_body(status))) head_ += fmt::format("Content-Length: {}\r\n", *length);

@@ -74,7 +74,8 @@ TEST(Parser, BodiesInPiecesOfEverySize) {
 }
 
 TEST(Parser, BrokenChunks) {
-  for (const std::string_view body : {"x\r\n", "-1\r\n", "5\r\nhelloXX5\r\nhello\r\n", "fffffffffffffffff\r\n", "5\nhello\r\n0\r\n\r\n"}) {
+  for (const std::string_view body :
+       {"x\r\n", "-1\r\n", "5\r\nhelloXX5\r\nhello\r\n", "fffffffffffffffff\r\n", "5\nhello\r\n0\r\n\r\n"}) {
     Parser parser(kHead, kTarget);
     ASSERT_TRUE(parser.head("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"));
     EXPECT_EQ(body_of(parser, body, 1), "ERROR") << body;

@@ -39,7 +39,8 @@ ByteRange parse_range(std::string_view header, std::int64_t size) {
   std::int64_t to = std::numeric_limits<std::int64_t>::max();
   if (!last.empty()) {
     const auto given = number(last);
-    if (!given || *given < *from) return whole;
+    if (!given) return whole;
+    if (*given < *from) return unsatisfiable;  // invalid: may be ignored or rejected, and is no slip of a client's
     to = *given;
   }
   if (*from >= size) return unsatisfiable;

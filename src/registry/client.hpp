@@ -112,6 +112,14 @@ class Repository {
   /// The same repository, asked of the registry only.
   [[nodiscard]] Repository without_mirrors() const;
 
+  // What a mirror asks; once, without retries.
+
+  /// The digest that a tag has now, by HEAD; nothing where the registry does not tell it. kNotFound as manifest().
+  [[nodiscard]] Result<std::optional<oci::Digest>> tag_digest(const oci::Reference& reference,
+                                                              const Cancel& cancel) const;
+  /// The size of a blob, by HEAD. kNotFound when the repository does not have it.
+  [[nodiscard]] Result<std::int64_t> blob_size(const oci::Digest& digest, const Cancel& cancel) const;
+
   struct State;  ///< registry/repository.hpp
 
  private:

@@ -1,0 +1,58 @@
+// Fetch: one download of a blob that any number of clients follow while it comes.
+//
+// The bytes go to the store and are verified there; followers read them from the same file. The last byte of a body is
+// kept back until the digest is known to be right: nobody gets a whole body of wrong bytes.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "base/cancel.hpp"
+#include "base/error.hpp"
+#include "httpd/server.hpp"
+#include "oci/digest.hpp"
+#include "registry/client.hpp"
+#include "store/repositories.hpp"
+#include "store/store.hpp"
+
+namespace slipway::distribution {
+
+class Fetch {
+ public:
+  Fetch(const oci::Digest& digest, std::int64_t size) : digest_(digest), size_(size) {}
+
+  [[nodiscard]] std::int64_t size() const { return size_; }
+  [[nodiscard]] bool over() const;
+
+  /// Downloads, stores, verifies and links; in the thread of whoever began it. Wakes the followers on the way.
+  void run(store::Store& store, store::Repositories& repositories, const std::string& repository,
+           const registry::Repository& upstream, const Cancel& cancel);
+  /// Why it failed; nothing while it runs, or when it went well.
+  [[nodiscard]] std::optional<Error> failure() const;
+
+  /// Sends a part of the blob as it comes. A part that does not begin at 0 and end at the end is sent when all is
+  /// verified. An error means that the answer must be cut. `waiting`: of this follower.
+  [[nodiscard]] Status send(httpd::Answer& answer, std::int64_t offset, std::int64_t length, const Cancel& waiting);
+
+ private:
+  Status download(store::Store& store, store::Repositories& repositories, const std::string& repository,
+                  const registry::Repository& upstream, const Cancel& cancel);
+  void show(sys::Fd file, std::int64_t available);
+  void more(std::int64_t available);
+  /// Waits until there is something to send beyond `at`; gives how far one may send.
+  Result<std::int64_t> wait(std::int64_t at, bool verified_only, const Cancel& waiting);
+
+  const oci::Digest digest_;
+  const std::int64_t size_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  sys::Fd file_;  ///< set once
+  std::int64_t available_ = 0;
+  bool over_ = false;
+  std::optional<Error> failed_;
+};
+
+}  // namespace slipway::distribution

@@ -1,0 +1,187 @@
+#include "distribution/htpasswd.hpp"
+
+#include <crypt.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "sys/file.hpp"
+
+namespace slipway::distribution {
+namespace {
+
+constexpr std::int64_t kRememberMs = 300'000;
+constexpr std::int64_t kLookAgainMs = 1000;
+constexpr std::size_t kMostRemembered = 4096;
+constexpr std::size_t kUserLimit = 255;
+constexpr std::size_t kPasswordLimit = 511;  ///< crypt(3)'s own, less one
+constexpr int kMostChecks = 2;
+constexpr int kCostLimit = 16;  ///< seconds each
+
+/// "$2y$10$" and 53 characters of bcrypt's alphabet.
+bool is_bcrypt(std::string_view hash) {
+  if (hash.size() != 60 || !hash.starts_with("$2") || (hash[2] != 'a' && hash[2] != 'b' && hash[2] != 'y'))
+    return false;
+  if (hash[3] != '$' || hash[6] != '$') return false;
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (!digit(hash[4]) || !digit(hash[5])) return false;
+  return std::ranges::all_of(hash.substr(7), [&](char c) {
+    return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '/';
+  });
+}
+
+int cost_of(std::string_view hash) { return (hash[4] - '0') * 10 + (hash[5] - '0'); }
+
+/// A hash of nobody's password that takes as long as those of the file: who is not there can not be told by time.
+std::string nobody_like(const std::map<std::string, std::string>& users) {
+  const std::string cost = users.empty() ? "10" : users.begin()->second.substr(4, 2);
+  return fmt::format("$2y${}${}{}", cost, std::string(21, 'a') + "u", std::string(31, '.'));
+}
+
+std::string stamp_of(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return "";
+  return fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
+                     info.st_mtim.tv_nsec);
+}
+
+Result<std::map<std::string, std::string>> read_users(const std::string& path) {
+  const std::string text =
+      TRY(context(sys::read_file(path, kHtpasswdLimit), "while reading the password file {}", printable(path)));
+  return context(parse_htpasswd(text), "while reading the password file {}", printable(path));
+}
+
+}  // namespace
+
+Result<std::map<std::string, std::string>> parse_htpasswd(std::string_view text) {
+  std::map<std::string, std::string> users;
+  int number = 0;
+  for (const std::string_view raw : split(text, '\n')) {
+    ++number;
+    const std::string_view line = trim(raw);
+    if (line.empty() || line.starts_with('#')) continue;
+    const auto bad = [&](std::string_view why) {
+      return fail(Code::kInvalidArgument, "line {} {}; make lines with `htpasswd -B`", number, why);
+    };
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0) return bad("is not USER:HASH");
+    const std::string_view user = line.substr(0, colon);
+    const std::string_view hash = line.substr(colon + 1);
+    if (user.size() > kUserLimit) return bad("has a user name that is too long");
+    if (!is_bcrypt(hash)) return bad("has a hash that is not bcrypt's");
+    if (cost_of(hash) > kCostLimit || cost_of(hash) < 4)
+      return bad(fmt::format("has a cost outside 4 to {}", kCostLimit));
+    if (!users.emplace(user, hash).second) return bad("has a user that an earlier line has too");
+  }
+  return users;
+}
+
+std::optional<Credentials> parse_basic(std::string_view header) {
+  constexpr std::string_view kScheme = "basic ";
+  if (header.size() > 2048 || lower(header.substr(0, kScheme.size())) != kScheme) return std::nullopt;
+  const std::string_view encoded = trim(header.substr(kScheme.size()));
+  const auto good = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/';
+  };
+  const auto end = encoded.find_last_not_of('=');
+  const std::string_view digits = encoded.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  if (encoded.empty() || encoded.size() % 4 != 0 || encoded.size() - digits.size() > 2 ||
+      !std::ranges::all_of(digits, good))
+    return std::nullopt;
+  std::string decoded(encoded.size() / 4 * 3, '\0');
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                      reinterpret_cast<const unsigned char*>(encoded.data()), static_cast<int>(encoded.size()));
+  if (size < 0) return std::nullopt;
+  decoded.resize(static_cast<std::size_t>(size) - (encoded.size() - digits.size()));
+  const auto colon = decoded.find(':');
+  if (colon == std::string::npos || colon == 0 || decoded.contains('\0')) return std::nullopt;
+  return Credentials{decoded.substr(0, colon), decoded.substr(colon + 1)};
+}
+
+Htpasswd::Htpasswd(std::string path) : path_(std::move(path)), key_(32, '\0') {}
+
+Result<std::unique_ptr<Htpasswd>> Htpasswd::load(const std::string& path) {
+  std::unique_ptr<Htpasswd> made(new Htpasswd(path));
+  if (::getrandom(made->key_.data(), made->key_.size(), 0) != std::ssize(made->key_))
+    return fail_errno("cannot make a key");
+  made->stamp_ = stamp_of(path);
+  made->users_ = TRY(read_users(path));
+  if (made->users_.empty())
+    return fail(Code::kInvalidArgument, "the password file {} has no user; add one with `htpasswd -B`",
+                printable(path));
+  made->looked_at_ = monotonic_ms();
+  return made;
+}
+
+/// With the mutex held.
+void Htpasswd::look_at_file(const std::function<void(const std::string&)>& trouble) {
+  if (monotonic_ms() - looked_at_ < kLookAgainMs) return;
+  looked_at_ = monotonic_ms();
+  std::string stamp = stamp_of(path_);
+  if (stamp == stamp_) return;
+  stamp_ = std::move(stamp);
+  auto users = read_users(path_);
+  if (!users) {
+    if (trouble) trouble(users.error().message() + "; the users known so far stay");
+    return;
+  }
+  users_ = std::move(*users);
+  proven_.clear();
+}
+
+std::string Htpasswd::remembered_as(const Credentials& credentials, const std::string& hash) const {
+  const std::string text = credentials.user + '\0' + credentials.password + '\0' + hash;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()), reinterpret_cast<const unsigned char*>(text.data()),
+       text.size(), digest.data(), &size);
+  return {reinterpret_cast<const char*>(digest.data()), size};
+}
+
+bool Htpasswd::check(const std::string& password, const std::string& hash) {
+  const auto data = std::make_unique<crypt_data>();
+  const char* made = ::crypt_r(password.c_str(), hash.c_str(), data.get());
+  const std::string_view answer = made != nullptr ? made : "*";
+  return answer.size() == hash.size() && CRYPTO_memcmp(answer.data(), hash.data(), hash.size()) == 0;
+}
+
+std::optional<std::string> Htpasswd::user_of(std::string_view header,
+                                             const std::function<void(const std::string&)>& trouble) {
+  const auto credentials = parse_basic(header);
+  if (!credentials || credentials->password.size() > kPasswordLimit) return std::nullopt;
+  std::string hash;
+  bool known = false;
+  std::string memory;
+  {
+    std::unique_lock lock(mutex_);
+    look_at_file(trouble);
+    hash = nobody_like(users_);
+    if (const auto user = users_.find(credentials->user); user != users_.end()) {
+      hash = user->second;
+      known = true;
+    }
+    memory = remembered_as(*credentials, hash);
+    if (const auto proven = proven_.find(memory); known && proven != proven_.end() && proven->second > monotonic_ms())
+      return credentials->user;
+    free_.wait(lock, [&] { return checking_ < kMostChecks; });
+    ++checking_;
+  }
+  const bool right = check(credentials->password, hash) && known;
+  const std::lock_guard lock(mutex_);
+  --checking_;
+  free_.notify_one();
+  if (!right) return std::nullopt;
+  if (proven_.size() >= kMostRemembered) proven_.clear();
+  proven_[memory] = monotonic_ms() + kRememberMs;
+  return credentials->user;
+}
+
+}  // namespace slipway::distribution

@@ -1,0 +1,63 @@
+// Htpasswd: users and passwords of a file as `htpasswd -B` writes it, with bcrypt only.
+//
+//   const auto users = TRY(Htpasswd::load("/etc/slipway/htpasswd"));
+//   if (const auto user = users->user_of(header)) …
+//
+// A bcrypt check takes a twentieth of a second and more, on purpose; so one that succeeded is remembered for some
+// minutes, as a keyed hash in memory, and at most two run at the same time. A user who is not there costs as much as a
+// wrong password. The file is read again when it changes; a change that can not be read leaves the old users in place.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+
+namespace slipway::distribution {
+
+inline constexpr std::int64_t kHtpasswdLimit = 1 << 20;  ///< bytes of the file
+
+/// User → hash ("$2y$05$…"). Empty lines and those that begin with '#' are skipped; anything that is not
+/// USER:BCRYPT-HASH, a user given twice and a cost above 16 are errors that name the line.
+[[nodiscard]] Result<std::map<std::string, std::string>> parse_htpasswd(std::string_view text);
+
+struct Credentials {
+  std::string user, password;
+};
+/// Of an Authorization header: "Basic " and base64 of "user:password"; nothing when it is not that.
+[[nodiscard]] std::optional<Credentials> parse_basic(std::string_view header);
+
+class Htpasswd {
+ public:
+  /// Errors name the file.
+  static Result<std::unique_ptr<Htpasswd>> load(const std::string& path);
+  /// Who the header proves to be; nothing when it proves nobody. Safe in any thread. `trouble` is told of a changed
+  /// file that can not be read.
+  [[nodiscard]] std::optional<std::string> user_of(std::string_view header,
+                                                   const std::function<void(const std::string&)>& trouble);
+
+ private:
+  explicit Htpasswd(std::string path);
+  void look_at_file(const std::function<void(const std::string&)>& trouble);
+  [[nodiscard]] std::string remembered_as(const Credentials& credentials, const std::string& hash) const;
+  bool check(const std::string& password, const std::string& hash);
+
+  const std::string path_;
+  std::string key_;  ///< of the remembered hashes
+  std::mutex mutex_;
+  std::condition_variable free_;
+  std::map<std::string, std::string> users_;
+  std::string stamp_;
+  std::int64_t looked_at_ = 0;
+  std::map<std::string, std::int64_t> proven_;  ///< keyed hash → until when (monotonic ms)
+  int checking_ = 0;
+};
+
+}  // namespace slipway::distribution

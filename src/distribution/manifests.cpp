@@ -1,0 +1,174 @@
+// Manifests: end-3, 7a, 7b and 9.
+#include "base/text.hpp"
+#include "distribution/document.hpp"
+#include "distribution/state.hpp"
+#include "oci/image.hpp"
+#include "oci/reference.hpp"
+
+namespace slipway::distribution {
+namespace {
+
+constexpr std::size_t kMostTags = 256;  ///< of one PUT
+
+std::unexpected<Problem> unknown(const Call& call) {
+  return refuse(404, ProblemCode::kManifestUnknown,
+                fmt::format("{} has no manifest {}", call.repository(), quoted(call.route.object, 200)));
+}
+
+bool is_digest(std::string_view object) { return object.contains(':'); }
+
+/// By the tag or digest of the path.
+std::expected<std::optional<store::LinkedManifest>, Problem> find(Call& call) {
+  const std::string& object = call.route.object;
+  if (is_digest(object)) {
+    const auto digest = digest_in(object);
+    if (!digest) return std::unexpected(digest.error());
+    return judged(call, call.registry.repositories.find_manifest(call.repository(), *digest));
+  }
+  if (!oci::Reference::is_tag(object)) return std::nullopt;
+  auto tag = judged(call, call.registry.repositories.find_tag(call.repository(), object));
+  if (!tag) return std::unexpected(std::move(tag).error());
+  if (!*tag) return std::nullopt;
+  return std::move((*tag)->manifest);
+}
+
+Outcome send(Call& call, const store::LinkedManifest& manifest) {
+  httpd::Answer& answer = call.answer;
+  const std::string etag = "\"" + manifest.digest.text() + "\"";
+  answer.header("Docker-Content-Digest", manifest.digest.text());
+  answer.header("ETag", etag);
+  if (call.request.header("If-None-Match") == etag) {
+    (void)answer.send(304, "");
+    return {};
+  }
+  if (call.is("HEAD")) {
+    answer.header("Content-Type", manifest.media_type);
+    (void)answer.start(200, manifest.size);
+    return {};
+  }
+  const auto bytes = judged(call, call.registry.store.read_blob(manifest.digest, oci::kManifestLimit));
+  if (!bytes) return std::unexpected(bytes.error());
+  answer.header("Content-Type", manifest.media_type);
+  (void)answer.send(200, *bytes);
+  return {};
+}
+
+Outcome pull(Call& call) {
+  if (call.registry.mirror) {
+    auto found =
+        call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
+    if (!found) return std::unexpected(std::move(found).error());
+    if (found->warning) call.answer.header("Warning", *found->warning);
+    return send(call, found->manifest);
+  }
+  const auto found = find(call);
+  if (!found) return std::unexpected(found.error());
+  if (!*found) return unknown(call);
+  return send(call, **found);
+}
+
+// ---------------------------------------------------------------- push
+struct Pushed {
+  std::string bytes;
+  Document document;
+  std::vector<std::string> tags;
+};
+
+/// What the path names: the digest the bytes must have, or a tag.
+std::expected<void, Problem> judge_target(Call& call, Pushed& pushed) {
+  const std::string& object = call.route.object;
+  if (!is_digest(object)) {
+    if (!oci::Reference::is_tag(object))
+      return refuse(400, ProblemCode::kManifestInvalid, fmt::format("{} is no tag", quoted(object, 200)));
+    pushed.tags.push_back(object);
+    return {};
+  }
+  const auto digest = digest_in(object);
+  if (!digest) return std::unexpected(digest.error());
+  oci::Hasher hasher(digest->algorithm());
+  hasher.update(pushed.bytes);
+  if (const oci::Digest found = hasher.finish(); found != *digest)
+    return refuse(400, ProblemCode::kDigestInvalid, fmt::format("the manifest's digest is {}", found.text()));
+  pushed.document.manifest.digest = *digest;
+  for (auto& tag : call.request.target().queries("tag")) {
+    if (!oci::Reference::is_tag(tag))
+      return refuse(400, ProblemCode::kManifestInvalid, fmt::format("{} is no tag", quoted(tag, 200)));
+    if (pushed.tags.size() == kMostTags)
+      return refuse(414, ProblemCode::kManifestInvalid, fmt::format("more than {} tags at once", kMostTags));
+    pushed.tags.push_back(std::move(tag));
+  }
+  return {};
+}
+
+std::expected<Pushed, Problem> receive(Call& call) {
+  auto bytes = call.request.read_all(oci::kManifestLimit);
+  if (!bytes && bytes.error().code() == Code::kOutOfRange)
+    return refuse(413, ProblemCode::kSizeInvalid, fmt::format("a manifest has at most {} bytes", oci::kManifestLimit));
+  if (!bytes) return refuse(400, ProblemCode::kManifestInvalid, bytes.error().what());
+  const std::string type = oci::media_type::of_content_type(call.request.header("Content-Type").value_or(""));
+  auto document = read_document(*bytes, type);
+  if (!document) return refuse(400, ProblemCode::kManifestInvalid, printable(document.error().message(), 500));
+  Pushed pushed{std::move(*bytes), std::move(*document), {}};
+  if (auto judged_target = judge_target(call, pushed); !judged_target)
+    return std::unexpected(std::move(judged_target).error());
+  return pushed;
+}
+
+/// Stores the bytes under the digest's own algorithm.
+Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed& pushed) {
+  const oci::Digest& digest = pushed.document.manifest.digest;
+  if (TRY(store.acquire_blob(lease, digest))) return {};
+  store::BlobWriter writer = TRY(store.write_blob(lease));
+  TRY(writer.write(pushed.bytes));
+  TRY(writer.commit({.digest = digest, .size = std::ssize(pushed.bytes)}));
+  return {};
+}
+
+Outcome push(Call& call) {
+  const auto pushed = receive(call);
+  if (!pushed) return std::unexpected(pushed.error());
+  const store::NewManifest& manifest = pushed->document.manifest;
+  const auto lease = judged(call, call.registry.store.lease("registry"));
+  if (!lease) return std::unexpected(lease.error());
+  if (auto stored = judged(call, store_bytes(call.registry.store, *lease, *pushed)); !stored) return stored;
+  const auto missing = judged(call, call.registry.repositories.put_manifest(call.repository(), manifest, pushed->tags));
+  if (!missing) return std::unexpected(missing.error());
+  if (!missing->empty())
+    return std::unexpected(Problem{400, ProblemCode::kManifestBlobUnknown,
+                                   "the repository has not what the manifest names: push that first", *missing});
+  call.answer.header("Location", fmt::format("/v2/{}/manifests/{}", call.repository(), manifest.digest.text()));
+  call.answer.header("Docker-Content-Digest", manifest.digest.text());
+  if (manifest.subject) call.answer.header("OCI-Subject", manifest.subject->text());
+  if (is_digest(call.route.object))
+    for (const auto& tag : pushed->tags) call.answer.header("OCI-Tag", tag);
+  (void)call.answer.send(201, "");
+  return {};
+}
+
+Outcome remove(Call& call) {
+  const std::string& object = call.route.object;
+  auto& repositories = call.registry.repositories;
+  std::expected<bool, Problem> removed = false;
+  if (is_digest(object)) {
+    const auto digest = digest_in(object);
+    if (!digest) return std::unexpected(digest.error());
+    removed = judged(call, repositories.remove_manifest(call.repository(), *digest));
+  } else if (oci::Reference::is_tag(object)) {
+    removed = judged(call, repositories.remove_tag(call.repository(), object));
+  }
+  if (!removed) return std::unexpected(removed.error());
+  if (!*removed) return unknown(call);
+  (void)call.answer.send(202, "");
+  return {};
+}
+
+}  // namespace
+
+Outcome handle_manifest(Call& call) {
+  if (call.is("GET") || call.is("HEAD")) return pull(call);
+  if (call.is("PUT")) return push(call);
+  if (call.is("DELETE")) return remove(call);
+  return no_such_method(call, "GET, HEAD, PUT, DELETE");
+}
+
+}  // namespace slipway::distribution

@@ -1,0 +1,300 @@
+#include "distribution/mirror.hpp"
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "distribution/document.hpp"
+#include "oci/image.hpp"
+#include "oci/reference.hpp"
+
+namespace slipway::distribution {
+namespace {
+
+constexpr std::int64_t kLeftAloneMs = 10'000;
+constexpr std::string_view kStale = "110 - \"Response is Stale\"";
+constexpr std::string_view kDisconnected = "112 - \"Disconnected Operation\"";
+
+/// Whether the failure says that the upstream can not be asked now, rather than what it answered.
+bool is_trouble(const Error& error) {
+  switch (error.code()) {
+    case Code::kNotFound:
+    case Code::kUnauthenticated:
+    case Code::kPermissionDenied:
+    case Code::kCancelled:
+      return false;
+    default:
+      return true;
+  }
+}
+
+std::unexpected<Problem> not_here(ProblemCode code, std::string_view what) {
+  return std::unexpected(Problem{404, code, fmt::format("the mirror has no {} and does not ask for it", what)});
+}
+
+}  // namespace
+
+Mirror::Mirror(store::Store& store, store::Repositories& repositories, const Upstream& upstream,
+               std::function<void(const std::string&)> log)
+    : store_(store), repositories_(repositories), upstream_(upstream), log_(std::move(log)) {}
+
+Mirror::~Mirror() {
+  ending_.fire("the mirror ends");
+  reap(true);
+}
+
+bool Mirror::is_upstream(std::string_view host) const {
+  if (host == upstream_.name) return true;
+  return upstream_.name == "docker.io" && (host == "registry-1.docker.io" || host == "index.docker.io");
+}
+
+std::string Mirror::upstream_repository(std::string repository) const {
+  const bool official = upstream_.name == "docker.io" && !repository.empty() && !repository.contains('/');
+  return official ? "library/" + repository : repository;
+}
+
+/// Whoever has the guard of a key is the only one to ask the upstream for it.
+Mirror::Guard Mirror::one_at_a_time(const Key& key) {
+  std::shared_ptr<std::mutex> mutex;
+  {
+    auto locks = locks_.lock();
+    if (locks->size() > 1024) std::erase_if(*locks, [](const auto& one) { return one.second.expired(); });
+    auto& known = (*locks)[key];
+    mutex = known.lock();
+    if (!mutex) known = mutex = std::make_shared<std::mutex>();
+  }
+  auto* lock = new std::unique_lock<std::mutex>(*mutex);
+  return {lock, [mutex](std::unique_lock<std::mutex>* held) { delete held; }};
+}
+
+bool Mirror::is_away() const { return monotonic_ms() < away_until_; }
+
+void Mirror::note(const Error& error) {
+  if (!is_trouble(error)) return;
+  away_until_ = monotonic_ms() + kLeftAloneMs;
+  log_(printable("upstream: " + error.message(), 500));
+}
+
+Problem Mirror::problem(const Error& error, ProblemCode unknown) {
+  const std::string message = printable(error.what(), 300);
+  if (error.code() == Code::kNotFound) return {404, unknown, message};
+  if (error.code() == Code::kUnauthenticated || error.code() == Code::kPermissionDenied)
+    return {403, ProblemCode::kDenied, message};
+  if (error.code() == Code::kResourceExhausted) return problem_of(error);
+  return {503, ProblemCode::kTooManyRequests, message};
+}
+
+Result<oci::Reference> Mirror::reference(const std::string& repository, std::string_view rest) const {
+  return oci::Reference::parse(fmt::format("{}/{}{}", upstream_.name, repository, rest));
+}
+
+Result<registry::Repository> Mirror::remote(const std::string& repository) const {
+  // Not by way of mirrors that are configured for it: this is one of them, perhaps.
+  return upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
+}
+
+// ---------------------------------------------------------------- manifests
+std::expected<Mirror::FoundManifest, Problem> Mirror::manifest(const std::string& repository, const std::string& object,
+                                                               const Waiting& waiting) {
+  if (object.contains(':')) {
+    const auto digest = oci::Digest::parse(object);
+    if (!digest) return std::unexpected(Problem{400, ProblemCode::kDigestInvalid, "not a digest that is known here"});
+    return by_digest(repository, *digest, waiting);
+  }
+  if (!oci::Reference::is_tag(object)) return std::unexpected(Problem{404, ProblemCode::kManifestUnknown, "not a tag"});
+  return by_tag(repository, object, waiting);
+}
+
+std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::string& repository,
+                                                                const oci::Digest& digest, const Waiting& waiting) {
+  const auto here = [&]() -> Result<std::optional<store::LinkedManifest>> {
+    return repositories_.find_manifest(repository, digest);
+  };
+  const auto answer =
+      [&](Result<std::optional<store::LinkedManifest>> found) -> std::optional<std::expected<FoundManifest, Problem>> {
+    if (!found) return std::unexpected(problem_of(found.error()));
+    if (*found) return FoundManifest{std::move(**found), std::nullopt};
+    return std::nullopt;
+  };
+  if (auto known = answer(here())) return *std::move(known);
+  const auto guard = one_at_a_time(fmt::format("{}@{}", repository, digest.text()));
+  if (offline()) {
+    if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
+  }
+  if (auto known = answer(here())) return *std::move(known);
+  if (offline()) return not_here(ProblemCode::kManifestUnknown, "such manifest");
+  auto fetched = fetch_manifest(repository, "@" + digest.text(), waiting());
+  if (fetched) return FoundManifest{std::move(*fetched), std::nullopt};
+  note(fetched.error());
+  return std::unexpected(problem(fetched.error(), ProblemCode::kManifestUnknown));
+}
+
+std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& repository, const std::string& tag,
+                                                             const Waiting& waiting) {
+  const auto is_fresh = [&](const std::optional<store::Tag>& here) {
+    const std::int64_t age = here ? now().seconds - here->checked : 0;
+    return here && age >= 0 && age < upstream_.fresh_seconds && !offline();
+  };
+  auto here = repositories_.find_tag(repository, tag);
+  if (!here) return std::unexpected(problem_of(here.error()));
+  if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
+  const auto guard = one_at_a_time(fmt::format("{}:{}", repository, tag));
+  if (offline()) {
+    if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
+  }
+  here = repositories_.find_tag(repository, tag);  // somebody may have asked while we waited
+  if (!here) return std::unexpected(problem_of(here.error()));
+  if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
+  if (offline() && *here) return FoundManifest{std::move((*here)->manifest), std::string(kDisconnected)};
+  if (offline()) return not_here(ProblemCode::kManifestUnknown, "such tag");
+  if (is_away() && *here) return stale(repository, tag, **here, "it failed a moment ago");
+  return refreshed(repository, tag, *here, waiting());
+}
+
+std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::string& repository, const std::string& tag,
+                                                                const std::optional<store::Tag>& here,
+                                                                const Cancel& cancel) {
+  const auto failed = [&](const Error& error) -> std::expected<FoundManifest, Problem> {
+    note(error);
+    if (is_trouble(error) && here) return stale(repository, tag, *here, error.what());
+    // The tag is gone: it must not come back as a stale one.
+    if (error.code() == Code::kNotFound && here) (void)repositories_.remove_tag(repository, tag);
+    return std::unexpected(problem(error, ProblemCode::kManifestUnknown));
+  };
+  if (is_away() && !here)
+    return std::unexpected(
+        Problem{503, ProblemCode::kTooManyRequests, fmt::format("{} failed a moment ago; try again", upstream_.name)});
+  const auto from = remote(repository);
+  if (!from) return failed(from.error());
+  const auto asked = reference(repository, ":" + tag);
+  if (!asked) return failed(asked.error());
+  const auto current = from->tag_digest(*asked, cancel);
+  if (!current) return failed(current.error());
+  away_until_ = 0;
+  if (here && *current && **current == here->manifest.digest) {
+    if (const auto confirmed = repositories_.confirm_tag(repository, tag); !confirmed)
+      return std::unexpected(problem_of(confirmed.error()));
+    return FoundManifest{here->manifest, std::nullopt};
+  }
+  auto fetched = fetch_manifest(repository, ":" + tag, cancel);
+  if (!fetched) return failed(fetched.error());
+  return FoundManifest{std::move(*fetched), std::nullopt};
+}
+
+Mirror::FoundManifest Mirror::stale(const std::string& repository, const std::string& tag, const store::Tag& here,
+                                    std::string_view why) {
+  log_(printable(fmt::format("serving {}:{} as it was at {}: {}", repository, tag, rfc3339({here.checked, 0}), why),
+                 500));
+  return FoundManifest{here.manifest, std::string(kStale)};
+}
+
+/// `object`: ":tag" or "@digest".
+Result<store::LinkedManifest> Mirror::fetch_manifest(const std::string& repository, const std::string& object,
+                                                     const Cancel& cancel) {
+  const auto from = TRY(remote(repository));
+  const auto asked = TRY(reference(repository, object));
+  const registry::Document got = TRY(from.manifest(asked, cancel));
+  Document document = TRY(
+      context(read_document(got.bytes, got.media_type), "while reading {} of {}", asked.familiar(), upstream_.name));
+  document.manifest.digest = got.digest;
+  document.manifest.sparse = true;
+  const store::Lease lease = TRY(store_.lease("mirror"));
+  if (!TRY(store_.acquire_blob(lease, got.digest))) {
+    store::BlobWriter writer = TRY(store_.write_blob(lease));
+    TRY(writer.write(got.bytes));
+    TRY(writer.commit({.digest = got.digest, .size = std::ssize(got.bytes)}));
+  }
+  std::vector<std::string> tags;
+  if (object.starts_with(':')) tags.push_back(object.substr(1));
+  TRY(repositories_.put_manifest(repository, document.manifest, tags));
+  return store::LinkedManifest{got.digest, document.manifest.media_type, std::ssize(got.bytes)};
+}
+
+// ---------------------------------------------------------------- blobs
+std::expected<Mirror::FoundBlob, Problem> Mirror::from_store(const oci::Digest& digest) {
+  auto file = store_.open_blob(digest);
+  if (!file) {
+    log_(printable(file.error().message(), 500));
+    return std::unexpected(problem_of(file.error()));
+  }
+  const auto held = std::make_shared<sys::Fd>(std::move(*file));
+  const off_t size = ::lseek(held->get(), 0, SEEK_END);
+  return FoundBlob{size,
+                   [held](httpd::Answer& answer, std::int64_t offset, std::int64_t length) {
+                     return answer.write_file(held->get(), offset, length);
+                   },
+                   std::nullopt};
+}
+
+std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& repository, const oci::Digest& digest,
+                                                       bool head_only, const Waiting& waiting) {
+  const auto known = [&] { return repositories_.find_blob(repository, digest); };
+  const Key key = fmt::format("{}@{}", repository, digest.text());
+  const auto following = [&](std::shared_ptr<Fetch> fetch) {
+    const std::int64_t size = fetch->size();
+    return FoundBlob{size,
+                     [fetch = std::move(fetch), cancel = waiting()](httpd::Answer& answer, std::int64_t offset,
+                                                                    std::int64_t length) {
+                       return fetch->send(answer, offset, length, cancel);
+                     },
+                     std::nullopt};
+  };
+  const auto here = known();
+  if (!here) return std::unexpected(problem_of(here.error()));
+  if (*here) return from_store(digest);
+  const auto guard = one_at_a_time(key);
+  reap(false);
+  if (auto fetch = running(key)) return following(std::move(fetch));
+  if (offline()) {
+    if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
+  }
+  const auto again = known();
+  if (!again) return std::unexpected(problem_of(again.error()));
+  if (*again) return from_store(digest);
+  if (offline()) return not_here(ProblemCode::kBlobUnknown, "such blob");
+  if (is_away())
+    return std::unexpected(
+        Problem{503, ProblemCode::kTooManyRequests, fmt::format("{} failed a moment ago; try again", upstream_.name)});
+  const auto from = remote(repository);
+  if (!from) return std::unexpected(problem(from.error(), ProblemCode::kBlobUnknown));
+  // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
+  const auto size = from->blob_size(digest, waiting());
+  if (!size) {
+    note(size.error());
+    return std::unexpected(problem(size.error(), ProblemCode::kBlobUnknown));
+  }
+  if (head_only) return FoundBlob{*size, {}, std::nullopt};
+  return following(begin_fetch(repository, digest, *size, *from));
+}
+
+std::shared_ptr<Fetch> Mirror::running(const Key& key) {
+  const auto list = running_.lock();
+  for (const Running& one : *list)
+    if (one.key == key && !one.fetch->failure()) return one.fetch;
+  return nullptr;
+}
+
+std::shared_ptr<Fetch> Mirror::begin_fetch(const std::string& repository, const oci::Digest& digest, std::int64_t size,
+                                           registry::Repository from) {
+  auto fetch = std::make_shared<Fetch>(digest, size);
+  std::thread thread([this, fetch, repository, from = std::move(from)] {
+    fetch->run(store_, repositories_, repository, from, ending_.cancel());
+    if (const auto error = fetch->failure()) note(*error);
+  });
+  running_.lock()->push_back({fmt::format("{}@{}", repository, digest.text()), fetch, std::move(thread)});
+  return fetch;
+}
+
+/// Joins the threads of downloads that are over.
+void Mirror::reap(bool all) {
+  std::list<Running> ended;
+  {
+    auto running = running_.lock();
+    for (auto at = running->begin(); at != running->end();) {
+      const auto next = std::next(at);
+      if (all || at->fetch->over()) ended.splice(ended.end(), *running, at);
+      at = next;
+    }
+  }
+  for (Running& one : ended) one.thread.join();
+}
+
+}  // namespace slipway::distribution

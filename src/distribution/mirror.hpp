@@ -1,0 +1,115 @@
+// Mirror: pulls from an upstream registry through the store.
+//
+// Manifests by digest and blobs are fetched once and never again. A tag is believed for Upstream::fresh_seconds; then a
+// HEAD tells whether it moved. When the upstream is away, has had too many requests or fails, what is here is served
+// with a Warning (RFC 7234 section 5.5), and the upstream is left alone for some seconds. What the upstream does not
+// have, or does not let us have, is not served, whatever lies in the store.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "base/cancel.hpp"
+#include "base/synced.hpp"
+#include "distribution/fetch.hpp"
+#include "distribution/problem.hpp"
+#include "distribution/registry.hpp"
+#include "store/repositories.hpp"
+
+namespace slipway::distribution {
+
+struct Document;
+
+/// Sends a part of a blob as the body of an answer that has begun. An error: the answer must be cut.
+using BlobBody = std::function<Status(httpd::Answer& answer, std::int64_t offset, std::int64_t length)>;
+
+/// Gives the Cancel of a client that waits: it fires when the client leaves or the server's grace is over.
+using Waiting = std::function<Cancel()>;
+
+class Mirror {
+ public:
+  Mirror(store::Store& store, store::Repositories& repositories, const Upstream& upstream,
+         std::function<void(const std::string&)> log);
+  Mirror(const Mirror&) = delete;
+  Mirror& operator=(const Mirror&) = delete;
+  ~Mirror();  ///< ends its downloads
+
+  /// Whether `host` (containerd's ?ns=) means the upstream.
+  [[nodiscard]] bool is_upstream(std::string_view host) const;
+  /// On Docker Hub, "debian" is "library/debian".
+  [[nodiscard]] std::string upstream_repository(std::string repository) const;
+
+  struct FoundManifest {
+    store::LinkedManifest manifest;
+    std::optional<std::string> warning;
+  };
+  /// By tag or digest. `waiting`: of the client; asked for when the upstream is.
+  [[nodiscard]] std::expected<FoundManifest, Problem> manifest(const std::string& repository, const std::string& object,
+                                                               const Waiting& waiting);
+  struct FoundBlob {
+    std::int64_t size = 0;
+    BlobBody body;
+    std::optional<std::string> warning;
+  };
+  /// With `head_only` nothing is fetched.
+  [[nodiscard]] std::expected<FoundBlob, Problem> blob(const std::string& repository, const oci::Digest& digest,
+                                                       bool head_only, const Waiting& waiting);
+
+ private:
+  using Key = std::string;
+  using Guard = std::shared_ptr<std::unique_lock<std::mutex>>;
+  [[nodiscard]] Guard one_at_a_time(const Key& key);
+  [[nodiscard]] bool offline() const { return upstream_.client == nullptr; }
+  [[nodiscard]] bool is_away() const;
+  void note(const Error& error);
+  [[nodiscard]] Problem problem(const Error& error, ProblemCode unknown);
+  [[nodiscard]] Result<oci::Reference> reference(const std::string& repository, std::string_view rest) const;
+  [[nodiscard]] Result<registry::Repository> remote(const std::string& repository) const;
+
+  std::expected<FoundManifest, Problem> by_digest(const std::string& repository, const oci::Digest& digest,
+                                                  const Waiting& waiting);
+  std::expected<FoundManifest, Problem> by_tag(const std::string& repository, const std::string& tag,
+                                               const Waiting& waiting);
+  std::expected<FoundManifest, Problem> refreshed(const std::string& repository, const std::string& tag,
+                                                  const std::optional<store::Tag>& here, const Cancel& cancel);
+  FoundManifest stale(const std::string& repository, const std::string& tag, const store::Tag& here,
+                      std::string_view why);
+  Result<store::LinkedManifest> fetch_manifest(const std::string& repository, const std::string& object,
+                                               const Cancel& cancel);
+  std::expected<FoundBlob, Problem> from_store(const oci::Digest& digest);
+  std::shared_ptr<Fetch> begin_fetch(const std::string& repository, const oci::Digest& digest, std::int64_t size,
+                                     registry::Repository from);
+  std::shared_ptr<Fetch> running(const Key& key);
+  void reap(bool all);
+
+  // images.cpp: what the store has under the upstream's name
+  Status take_images(const std::string& repository);
+  Status take_image(const std::string& repository, const oci::Digest& digest, const std::string& media_type,
+                    const std::vector<std::string>& tags, int depth);
+
+  store::Store& store_;
+  store::Repositories& repositories_;
+  const Upstream upstream_;
+  std::function<void(const std::string&)> log_;
+  CancelSource ending_;                       ///< of downloads
+  std::atomic<std::int64_t> away_until_ = 0;  ///< monotonic ms
+  Synced<std::map<Key, std::weak_ptr<std::mutex>>> locks_;
+  struct Running {
+    Key key;
+    std::shared_ptr<Fetch> fetch;
+    std::thread thread;
+  };
+  Synced<std::list<Running>> running_;
+};
+
+}  // namespace slipway::distribution

@@ -1,0 +1,83 @@
+#include "distribution/sessions.hpp"
+
+#include <chrono>
+
+#include "base/time.hpp"
+
+namespace slipway::distribution {
+namespace {
+
+constexpr std::size_t kKeptOpen = 64;
+constexpr std::int64_t kKeptMs = 600'000;
+constexpr auto kPatience = std::chrono::seconds(10);
+
+std::string key_of(const std::string& repository, const std::string& id) { return repository + '\0' + id; }
+
+}  // namespace
+
+Result<Sessions::Held> Sessions::begin(const std::string& repository) {
+  store::Upload upload = TRY(repositories_.begin_upload(repository));
+  std::string key = key_of(repository, upload.id());
+  const std::lock_guard lock(mutex_);
+  entries_[key].held = true;
+  return Held(*this, std::move(key), std::move(upload));
+}
+
+Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::string& id) {
+  std::string key = key_of(repository, id);
+  {
+    std::unique_lock lock(mutex_);
+    const auto free = [&] {
+      const auto entry = entries_.find(key);
+      return entry == entries_.end() || !entry->second.held;
+    };
+    if (!released_.wait_for(lock, kPatience, free)) return fail(Code::kAborted, "another request writes this upload");
+    Entry& entry = entries_[key];
+    entry.held = true;
+    if (entry.upload) {
+      store::Upload upload = std::move(*entry.upload);
+      entry.upload.reset();
+      return Held(*this, std::move(key), std::move(upload));
+    }
+  }
+  auto opened = repositories_.open_upload(repository, id);
+  if (!opened) {
+    give_back(key, std::nullopt);
+    return std::unexpected(std::move(opened).error());
+  }
+  return Held(*this, std::move(key), std::move(*opened));
+}
+
+void Sessions::give_back(const std::string& key, std::optional<store::Upload> upload) {
+  if (upload) (void)upload->save();  // a failure costs only the count of bytes
+  const std::lock_guard lock(mutex_);
+  if (upload) {
+    Entry& entry = entries_[key];
+    entry.held = false;
+    entry.upload = std::move(upload);
+    entry.used = monotonic_ms();
+    trim();
+  } else {
+    entries_.erase(key);
+  }
+  released_.notify_all();
+}
+
+/// Closes what nobody has used for long, and the oldest of too many. They can be opened again.
+void Sessions::trim() {
+  const std::int64_t now = monotonic_ms();
+  std::erase_if(entries_, [&](const auto& one) { return !one.second.held && now - one.second.used > kKeptMs; });
+  while (true) {
+    std::size_t idle = 0;
+    auto oldest = entries_.end();
+    for (auto at = entries_.begin(); at != entries_.end(); ++at) {
+      if (at->second.held) continue;
+      ++idle;
+      if (oldest == entries_.end() || at->second.used < oldest->second.used) oldest = at;
+    }
+    if (idle <= kKeptOpen) return;
+    entries_.erase(oldest);
+  }
+}
+
+}  // namespace slipway::distribution

@@ -1,0 +1,560 @@
+#!/usr/bin/env python3
+"""`slipway registry`: Docker, skopeo, crane and Slipway push and pull; passwords, TLS, restarts, kills, a full disk;
+a mirror whose upstream is slow, wrong or away."""
+import hashlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+
+from own_registry import OCI_INDEX, OCI_MANIFEST, OwnRegistry, Upstream, basic, go_program
+from support import (CLEAN, DEADLINE, Case, Dockerd, Slipway, base_tar, htpasswd, main, make_certificate, require, run, stop,
+                     until)
+
+ROOTFS_FILE = b"hello from the registry\n"
+
+
+def sha(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class RegistryCase(Case):
+    def registry(self, *options, slipway=None, env=None):
+        return self.closing(OwnRegistry(slipway or self.slipway, *options, env=env))
+
+    def elsewhere(self, name="elsewhere"):
+        folder = self.folder / name
+        folder.mkdir()
+        return Slipway(folder)
+
+    def password_file(self, user="alice", password="s3cret"):
+        return htpasswd(self.folder / "auth", user, password)["htpasswd"]["path"]
+
+
+class ClientsTest(RegistryCase):
+    """Other programs as they are."""
+
+    def archive(self):
+        self.give_base()
+        path = self.folder / "base.tar"
+        self.slipway("save", "-o", path, "base")
+        return path
+
+    def test_skopeo(self):
+        require("skopeo")
+        registry = self.registry()
+        path = self.archive()
+        name = f"docker://{registry.host}/team/app:1"
+        for source in (f"docker-archive:{path}", name):
+            run(["skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", source,
+                 name if source != name else f"docker://{registry.host}/other/app:2"])
+        seen = json.loads(run(["skopeo", "inspect", "--tls-verify=false", f"docker://{registry.host}/other/app:2"]).out)
+        self.assertEqual(["2"], seen["RepoTags"])
+        run(["skopeo", "copy", "--src-tls-verify=false", name, f"dir:{self.folder}/out"])
+        run(["skopeo", "delete", "--tls-verify=false", name])
+        gone = run(["skopeo", "inspect", "--tls-verify=false", name], check=False)
+        self.assertNotEqual(0, gone.returncode)
+        self.slipway.assert_clean(self)
+
+    def test_crane(self):
+        crane = go_program("github.com/google/go-containerregistry/cmd/crane@v0.20.2", "crane")
+        registry = self.registry()
+        name = f"{registry.host}/crane/app:1"
+        run([crane, "push", self.archive(), name])
+        run([crane, "copy", name, f"{registry.host}/crane/copy:2"])
+        self.assertEqual(run([crane, "digest", name]).out, run([crane, "digest", f"{registry.host}/crane/copy:2"]).out)
+        self.assertEqual(["crane/app", "crane/copy"], run([crane, "catalog", registry.host]).out.split())
+        self.assertEqual(["1"], run([crane, "ls", f"{registry.host}/crane/app"]).out.split())
+        run([crane, "validate", "--remote", name])
+        run([crane, "pull", name, self.folder / "pulled.tar"])
+        run([crane, "delete", f"{registry.host}/crane/app@{run([crane, 'digest', name]).out.strip()}"])
+        self.assertEqual("", run([crane, "ls", f"{registry.host}/crane/app"]).out)
+
+    def test_slipway(self):
+        registry = self.registry()
+        self.give_base()
+        context = self.context("FROM base\nRUN echo made >/made\n")
+        name = f"{registry.host}/own/app:1"
+        self.slipway.build(context, "-t", name, "--push")
+        other = self.elsewhere()
+        other("pull", name)
+        self.assertEqual(self.slipway.digest(name), other.digest(name))
+        self.slipway.assert_clean(self)
+        other("pull", name)  # after gc
+        other.assert_clean(self)
+
+    def test_docker(self):
+        require("/usr/sbin/dockerd", "/usr/bin/docker", "runc", root=True)
+        registry = self.registry()
+        path = self.archive()
+        dockerd = self.closing(Dockerd(self.folder / "docker"))
+        name = f"{registry.host}/docker/app:1"
+        loaded = dockerd("load", "-i", path).out
+        self.assertIn("base", loaded)
+        dockerd("tag", "base", name)
+        dockerd("push", name)
+        dockerd("rmi", "base", name)
+        dockerd("pull", name)
+        self.assertEqual("hi\n", dockerd("run", "--rm", "--network", "none", name, "/bin/busybox", "echo", "hi").out)
+        self.assertIn("Layer already exists", dockerd("push", name).out)
+
+    def test_docker_with_a_password(self):
+        require("/usr/sbin/dockerd", "/usr/bin/docker", "runc", root=True)
+        registry = self.registry("--htpasswd", self.password_file())
+        path = self.archive()
+        dockerd = self.closing(Dockerd(self.folder / "docker"))
+        env = dict(CLEAN, HOME=str(self.folder), DOCKER_CONFIG=str(self.folder / "docker-config"))
+        dockerd("load", "-i", path)
+        name = f"{registry.host}/docker/app:1"
+        dockerd("tag", "base", name)
+        refused = dockerd("push", name, check=False, env=env)
+        self.assertNotEqual(0, refused.returncode)
+        wrong = dockerd("login", "-u", "alice", "--password-stdin", registry.host, check=False, env=env, input=b"wrong")
+        self.assertNotEqual(0, wrong.returncode)
+        dockerd("login", "-u", "alice", "--password-stdin", registry.host, env=env, input=b"s3cret")
+        dockerd("push", name, env=env)
+        dockerd("rmi", name)
+        dockerd("pull", name, env=env)
+        self.assertIn(" alice PUT ", registry.log.read_text())
+
+    def test_tls_and_a_password(self):
+        require("skopeo")
+        certificate, key = make_certificate(self.folder / "tls")
+        registry = self.registry("--tls-cert", certificate, "--tls-key", key, "--htpasswd", self.password_file())
+        self.assertEqual("https", registry.scheme)
+        path = self.archive()
+        authority = self.folder / "authority"
+        authority.mkdir()
+        (authority / "ca.crt").write_bytes(certificate.read_bytes())
+        name = f"docker://{registry.host}/tls/app:1"
+        nobody = run(["skopeo", "copy", "--dest-cert-dir", authority, f"docker-archive:{path}", name], check=False)
+        self.assertNotEqual(0, nobody.returncode)
+        run(["skopeo", "copy", "--dest-cert-dir", authority, "--dest-creds", "alice:s3cret", f"docker-archive:{path}", name])
+        other = self.elsewhere()
+        other("login", "-u", "alice", "--password-stdin", registry.host, input=b"s3cret\n",
+              env={"SSL_CERT_FILE": str(certificate)})
+        other("pull", f"{registry.host}/tls/app:1", env={"SSL_CERT_FILE": str(certificate)})
+        other.assert_clean(self)
+
+    def test_a_renewed_certificate_is_taken(self):
+        certificate, key = make_certificate(self.folder / "tls")
+        registry = self.registry("--tls-cert", certificate, "--tls-key", key)
+        fresh, fresh_key = make_certificate(self.folder / "renewed")
+
+        def shown():
+            pem = ssl.get_server_certificate(("127.0.0.1", registry.port))
+            return "".join(pem.split())
+
+        self.assertEqual("".join(certificate.read_text().split()), shown())
+        os.replace(fresh_key, key)
+        wanted = "".join(fresh.read_text().split())
+        os.replace(fresh, certificate)
+        until(lambda: shown() == wanted, "the renewed certificate")
+
+
+class ProtocolTest(RegistryCase):
+    def test_a_blob_is_served_where_it_was_pushed_and_nowhere_else(self):
+        registry = self.registry()
+        self.give_base()  # a builder's blobs
+        built = next((self.slipway.root / "blobs/sha256").iterdir())
+        registry.ask("GET", f"/v2/app/blobs/sha256:{built.name}", status=404)
+        registry.ask("POST", f"/v2/app/blobs/uploads/?mount=sha256:{built.name}&from=app", status=202)
+        registry.ask("POST", f"/v2/app/blobs/uploads/?mount=sha256:{built.name}", status=202)
+        digest = registry.push_blob("one", b"bytes")
+        registry.ask("GET", f"/v2/two/blobs/{digest}", status=404)
+        registry.ask("POST", f"/v2/two/blobs/uploads/?mount={digest}&from=three", status=202)
+        registry.ask("POST", f"/v2/two/blobs/uploads/?mount={digest}&from=one", status=201)
+        self.assertEqual(b"bytes", registry.ask("GET", f"/v2/two/blobs/{digest}", status=200)[2])
+
+    def test_manifests_need_their_blobs(self):
+        registry = self.registry()
+        missing = sha(b"missing")
+        document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [],
+                    "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": missing, "size": 2}}
+        _, _, body = registry.ask("PUT", "/v2/app/manifests/1", json.dumps(document), {"Content-Type": OCI_MANIFEST}, 400)
+        self.assertEqual([("MANIFEST_BLOB_UNKNOWN", missing)],
+                         [(e["code"], e["detail"]["digest"]) for e in json.loads(body)["errors"]])
+        for bad in (b"", b"{}", b"not json", b'{"schemaVersion":2}', b"[" * 100_000,
+                    json.dumps(dict(document, manifests=[])).encode()):
+            registry.ask("PUT", "/v2/app/manifests/1", bad, {"Content-Type": OCI_MANIFEST}, 400)
+        registry.ask("PUT", "/v2/app/manifests/1", b" " * (8 << 20) + b"{}", {"Content-Type": OCI_MANIFEST}, 413)
+
+    def test_a_manifest_of_more_than_four_megabytes(self):
+        registry = self.registry()
+        config = registry.push_blob("app", b"{}")
+        body = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [], "annotations": {"x": "y" * (5 << 20)},
+                           "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2}}).encode()
+        registry.ask("PUT", "/v2/app/manifests/1", body, {"Content-Type": OCI_MANIFEST}, 201)
+        self.assertEqual(body, registry.ask("GET", "/v2/app/manifests/1", status=200)[2])
+
+    def test_names_that_are_none(self):
+        registry = self.registry()
+        for target in ("/v2/App/manifests/1", "/v2/../../etc/passwd", "/v2/%2e%2e/%2e%2e/etc/manifests/passwd",
+                       "/v2/a/../b/manifests/1", "/v2/a/blobs/sha256:../../meta.db", "/v2/a/blobs/uploads/..%2f..%2fmeta.db",
+                       "/v2/a/manifests/%0a", "/v2/a/referrers/x", "/v2//blobs/x", "/"):
+            status, _, _ = registry.ask("GET", target)
+            self.assertIn(status, (400, 404), target)
+        self.assertNotIn("\x0a\x0a", registry.log.read_text())
+
+    def test_an_upload_goes_on_after_a_restart_and_after_a_kill(self):
+        data = os.urandom(3 << 20)
+        third = len(data) // 3
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        for number, end in enumerate((OwnRegistry.close, OwnRegistry.kill)):
+            first, last = number * third, (number + 1) * third - 1
+            registry.ask("PATCH", location, data[first:last + 1], {"Content-Range": f"{first}-{last}"}, 202)
+            end(registry)
+            registry = self.registry()
+            _, headers, _ = registry.ask("GET", location, status=204)
+            self.assertEqual(f"0-{last}", headers["Range"])
+        registry.ask("PATCH", location, b"x", {"Content-Range": "7-7"}, 416)
+        registry.ask("PUT", f"{location}?digest={sha(data)}", data[2 * third:], status=201)
+        self.assertEqual(data, registry.ask("GET", f"/v2/app/blobs/{sha(data)}", status=200)[2])
+        registry.ask("GET", location, status=404)
+        self.slipway.assert_clean(self)
+
+    def test_a_kill_in_the_middle_of_uploads_leaves_a_clean_store(self):
+        for number in range(8):
+            registry = self.registry()
+            blobs = [os.urandom((1 << 20) + number) for _ in range(6)]
+            done = []
+
+            def push(data):
+                try:
+                    done.append(registry.push_blob("app", data))
+                except (OSError, AssertionError, __import__("http.client").client.HTTPException):
+                    pass
+
+            threads = [threading.Thread(target=push, args=(data,)) for data in blobs]
+            for thread in threads:
+                thread.start()
+            until(lambda: len(done) >= number % 4 or not any(t.is_alive() for t in threads), "some pushes")
+            registry.kill()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(0, self.slipway("fsck", check=False).returncode)
+            registry = self.registry()
+            for digest in done:  # what was answered for is there
+                _, _, data = registry.ask("GET", f"/v2/app/blobs/{digest}", status=200)
+                self.assertEqual(digest, sha(data))
+            registry.close()
+        self.slipway.assert_clean(self)
+
+    def test_a_client_that_breaks_off_keeps_its_session(self):
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        with socket.create_connection(("127.0.0.1", registry.port)) as peer:
+            peer.sendall(f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode() + b"a" * 400)
+        until(lambda: registry.ask("GET", location)[1]["Range"] == "0-399", "the bytes that came")
+        registry.ask("PUT", f"{location}?digest={sha(b'a' * 400 + b'b')}", b"b", status=201)
+
+    def test_a_full_store_says_so(self):
+        registry = self.registry(env={"SLIPWAY_MAX_SIZE": "4MiB"})
+        digest = registry.push_blob("app", b"fits")
+        data = os.urandom(6 << 20)
+        status, _, body = registry.ask("POST", f"/v2/app/blobs/uploads/?digest={sha(data)}", data)
+        self.assertEqual(507, status, body)
+        self.assertIn("full", json.loads(body)["errors"][0]["message"])
+        self.assertEqual(b"fits", registry.ask("GET", f"/v2/app/blobs/{digest}", status=200)[2])
+        registry.push_blob("app", b"fits too")
+        self.slipway.assert_clean(self)
+
+    def test_gc_keeps_what_was_pushed(self):
+        registry = self.registry()
+        digest, _ = registry.push_image("app", "1", (b"one", b"two"))
+        registry.ask("DELETE", "/v2/app/manifests/1", status=202)  # the tag; the manifest stays
+        unnamed = registry.push_blob("app", b"on its way")
+        self.slipway("gc", "--all")
+        for path in (f"manifests/{digest}", f"blobs/{sha(b'one')}", f"blobs/{sha(b'two')}", f"blobs/{unnamed}"):
+            registry.ask("GET", f"/v2/app/{path}", status=200)
+        registry.ask("DELETE", f"/v2/app/manifests/{digest}", status=202)
+        registry.ask("GET", f"/v2/app/manifests/{digest}", status=404)
+        self.slipway.assert_clean(self)
+
+    def test_read_only(self):
+        writable = self.registry()
+        digest, _ = writable.push_image("app", "1")
+        registry = self.registry("--read-only")
+        registry.ask("GET", "/v2/app/manifests/1", status=200)
+        for method, target in (("POST", "/v2/app/blobs/uploads/"), ("PUT", "/v2/app/manifests/2"),
+                               ("DELETE", f"/v2/app/manifests/{digest}"), ("DELETE", f"/v2/app/blobs/{sha(b'layer')}")):
+            _, _, body = registry.ask(method, target, b"{}" if method == "PUT" else None, status=405)
+            self.assertEqual("UNSUPPORTED", json.loads(body)["errors"][0]["code"])
+
+    def test_passwords(self):
+        registry = self.registry("--htpasswd", self.password_file())
+        status, headers, body = registry.ask("GET", "/v2/")
+        self.assertEqual((401, "UNAUTHORIZED"), (status, json.loads(body)["errors"][0]["code"]))
+        self.assertTrue(headers["WWW-Authenticate"].startswith("Basic realm="))
+        for who in (basic("alice", "wrong"), basic("bob", "s3cret"), {"Authorization": "Basic !!!"}, {"Authorization": "Bearer x"}):
+            registry.ask("GET", "/v2/nothing/tags/list", headers=who, status=401)
+        registry.ask("GET", "/v2/", headers=basic("alice", "s3cret"), status=200)
+        self.assertNotIn("s3cret", registry.log.read_text())
+        self.password_file("bob", "other")
+        until(lambda: registry.ask("GET", "/v2/", headers=basic("bob", "other"))[0] == 200, "the new password file")
+        registry.ask("GET", "/v2/", headers=basic("alice", "s3cret"), status=401)
+
+    def test_a_thousand_idle_and_slow_peers_do_not_stop_others(self):
+        registry = self.registry()
+        registry.push_image("app", "1")
+        peers = []
+        self.addCleanup(lambda: [peer.close() for peer in peers])
+        for number in range(1000):
+            try:
+                peer = socket.create_connection(("127.0.0.1", registry.port))
+            except OSError:
+                break  # out of this process's descriptors
+            if number % 2:
+                peer.sendall(b"GET /v2/ HTTP/1.1\r\nHo")
+            peers.append(peer)
+        self.assertGreater(len(peers), 500)
+        for _ in range(20):
+            registry.ask("GET", "/v2/app/manifests/1", status=200)
+
+    def test_sigterm_lets_a_push_end(self):
+        registry = self.registry()
+        data = b"x" * 1000
+        with socket.create_connection(("127.0.0.1", registry.port)) as peer:
+            peer.sendall(f"POST /v2/app/blobs/uploads/?digest={sha(data)} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                         f"Expect: 100-continue\r\n\r\n".encode())
+            self.assertIn(b"100 Continue", peer.recv(1000))
+            peer.sendall(data[:500])
+            registry.process.send_signal(signal.SIGTERM)
+
+            def refused():
+                try:
+                    socket.create_connection(("127.0.0.1", registry.port)).close()
+                except OSError:
+                    return True
+                return False
+
+            until(refused, "the listener to go")
+            peer.sendall(data[500:])
+            answer = b""
+            while piece := peer.recv(4096):
+                answer += piece
+        self.assertIn(b" 201 Created", answer)
+        self.assertEqual(0, registry.process.wait(DEADLINE))
+        self.slipway.assert_clean(self)
+
+    def test_where_it_does_not_listen(self):
+        for address in ("0.0.0.0:0", ":0", "[::]:0"):
+            done = self.slipway("registry", "--listen", address, check=False)
+            self.assertEqual(2, done.returncode, done.err)
+            self.assertIn("--htpasswd", done.err)
+        for options in (("--tls-cert", "x"), ("--offline",), ("--listen", "nonsense"), ("--mirror-of", "ftp://x"),
+                        ("--mirror-of", "https://host/path")):
+            done = self.slipway("registry", *options, check=False)
+            self.assertEqual(2, done.returncode, f"{options} {done.err}")
+        busy = self.registry()
+        done = self.slipway("registry", "--listen", busy.host, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("cannot listen on", done.err)
+
+    def test_tags_in_pages(self):
+        registry = self.registry()
+        for tag in ("b", "a", "C", "d"):
+            registry.push_image("app", tag)
+        seen, target = [], "/v2/app/tags/list?n=3"
+        while target:
+            _, headers, body = registry.ask("GET", target, status=200)
+            seen.append(json.loads(body)["tags"])
+            link = headers["Link"]
+            target = link[link.index("<") + 1:link.index(">")] if link else None
+        self.assertEqual([["C", "a", "b"], ["d"]], seen)
+        _, headers, body = registry.ask("GET", "/v2/app/tags/list?n=0", status=200)
+        self.assertEqual(([], None), (json.loads(body)["tags"], headers["Link"]))
+
+    def test_ranges(self):
+        registry = self.registry()
+        data = os.urandom(100_000)
+        digest = registry.push_blob("app", data)
+        for asked, first, last in (("bytes=0-9", 0, 9), ("bytes=-10", 99_990, 99_999), ("bytes=500-", 500, 99_999)):
+            _, headers, body = registry.ask("GET", f"/v2/app/blobs/{digest}", headers={"Range": asked}, status=206)
+            self.assertEqual((f"bytes {first}-{last}/100000", data[first:last + 1]), (headers["Content-Range"], body))
+        registry.ask("GET", f"/v2/app/blobs/{digest}", headers={"Range": "bytes=100000-"}, status=416)
+        registry.ask("GET", f"/v2/app/blobs/{digest}", headers={"If-None-Match": f'"{digest}"'}, status=304)
+
+
+class MirrorTest(RegistryCase):
+    def setUp(self):
+        super().setUp()
+        self.upstream = self.closing(Upstream())
+        self.layer = os.urandom(2 << 20)
+        self.digest, (self.blob,) = self.upstream.add_image("team/app", "1", [self.layer])
+
+    def mirror(self, *options, **keys):
+        return self.registry("--mirror-of", f"http://{self.upstream.host}", *options, **keys)
+
+    def test_everything_is_fetched_once(self):
+        mirror = self.mirror()
+        for _ in range(3):
+            _, headers, _ = mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+            self.assertEqual((self.digest, None), (headers["Docker-Content-Digest"], headers["Warning"]))
+            self.assertEqual(self.layer, mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)[2])
+        mirror.ask("GET", f"/v2/team/app/manifests/{self.digest}", status=200)
+        self.assertEqual((1, 1), (self.upstream.count("GET", "/manifests/"), self.upstream.count("GET", "/blobs/")))
+        mirror.ask("GET", "/v2/team/app/manifests/2", status=404)
+        mirror.ask("GET", f"/v2/team/app/blobs/{sha(b'nothing')}", status=404)
+        self.slipway.assert_clean(self)
+
+    def test_one_download_for_many_clients_while_it_comes(self):
+        mirror = self.mirror()
+        self.upstream.gate.clear()
+        got, begun = [], []
+
+        def pull():
+            with socket.create_connection(("127.0.0.1", mirror.port)) as peer:
+                peer.sendall(f"GET /v2/team/app/blobs/{self.blob} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                data = peer.recv(4096)
+                while len(data) < 300_000:  # of a half that is there: it is passed on before the rest has come
+                    data += peer.recv(1 << 16)
+                begun.append(1)
+                while piece := peer.recv(1 << 16):
+                    data += piece
+                got.append(data.partition(b"\r\n\r\n")[2])
+
+        threads = [threading.Thread(target=pull) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(begun) == 12, "all clients to have something")
+        self.upstream.gate.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([True] * 12, [data == self.layer for data in got])
+        self.assertEqual(1, self.upstream.count("GET", "/blobs/"))
+
+    def test_wrong_bytes_never_make_a_whole_body(self):
+        mirror = self.mirror()
+        self.upstream.lie.add(self.blob)
+        with socket.create_connection(("127.0.0.1", mirror.port)) as peer:
+            peer.sendall(f"GET /v2/team/app/blobs/{self.blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            data = b""
+            try:
+                while piece := peer.recv(1 << 16):
+                    data += piece
+            except ConnectionResetError:
+                pass
+        head, _, body = data.partition(b"\r\n\r\n")
+        self.assertIn(b"200 OK", head)
+        self.assertLess(len(body), len(self.layer))
+        self.assertFalse((self.slipway.root / "blobs/sha256" / self.blob[7:]).exists())
+        self.upstream.lie.clear()
+
+        def healed():
+            status, _, answer = mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}")
+            return status == 200 and answer == self.layer
+
+        until(healed, "the right bytes after the wrong ones")
+        self.slipway.assert_clean(self)
+
+    def test_stale_when_the_upstream_is_in_trouble(self):
+        for status in (429, 500, 503):
+            slipway = self.elsewhere(f"store-{status}")
+            mirror = self.mirror(slipway=slipway)
+            mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+            mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+            mirror.close()
+            self.age(slipway)
+            self.upstream.fail = status
+            mirror = self.mirror(slipway=slipway)
+            _, headers, _ = mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+            self.assertIn("110", headers["Warning"])
+            self.assertIn("serving team/app:1 as it was", mirror.log.read_text())
+            mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+            _, _, body = mirror.ask("GET", "/v2/team/app/manifests/none", status=503)
+            self.upstream.fail = 0
+
+    def age(self, slipway):
+        """As if the tags had been looked at long ago."""
+        import sqlite3
+        with sqlite3.connect(slipway.root / "meta.db") as database:
+            database.execute("UPDATE repository_tags SET checked = 1000000000")
+        database.close()
+
+    def test_a_tag_that_moved_or_went(self):
+        mirror = self.mirror()
+        mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+        moved, _ = self.upstream.add_image("team/app", "1", [b"other"])
+        mirror.close()
+        self.age(self.slipway)
+        mirror = self.mirror()
+        _, headers, _ = mirror.ask("HEAD", "/v2/team/app/manifests/1", status=200)
+        self.assertEqual(moved, headers["Docker-Content-Digest"])
+        mirror.close()
+        self.age(self.slipway)
+        del self.upstream.tags[("team/app", "1")]
+        mirror = self.mirror()
+        mirror.ask("GET", "/v2/team/app/manifests/1", status=404)
+        self.upstream.fail = 503
+        status, _, _ = mirror.ask("GET", "/v2/team/app/manifests/1")
+        self.assertNotEqual(200, status)
+
+    def test_pushes_are_refused_and_other_registries_not_here(self):
+        mirror = self.mirror()
+        _, _, body = mirror.ask("POST", "/v2/team/app/blobs/uploads/", status=405)
+        self.assertEqual("UNSUPPORTED", json.loads(body)["errors"][0]["code"])
+        mirror.ask("PUT", "/v2/team/app/manifests/1", b"{}", status=405)
+        _, headers, _ = mirror.ask("GET", f"/v2/team/app/manifests/1?ns={self.upstream.host}", status=200)
+        self.assertEqual(self.upstream.host, headers["OCI-Namespace"])
+        mirror.ask("GET", "/v2/team/app/manifests/1?ns=quay.io", status=404)
+
+    def test_offline_serves_what_is_here(self):
+        mirror = self.mirror()
+        mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+        mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+        mirror.close()
+        asked = len(self.upstream.seen)
+        mirror = self.mirror("--offline")
+        _, headers, _ = mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+        self.assertIn("112", headers["Warning"])
+        mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+        mirror.ask("GET", "/v2/team/app/manifests/2", status=404)
+        self.assertEqual(asked, len(self.upstream.seen))
+
+    def test_offline_serves_images_of_the_store(self):
+        self.give_base(name="docker.io/library/base:7")
+        self.slipway("tag", "docker.io/library/base:7", "quay.io/other/base:7")
+        mirror = self.registry("--mirror-of", "https://registry-1.docker.io", "--offline")
+        for repository in ("library/base", "base"):
+            _, headers, body = mirror.ask("GET", f"/v2/{repository}/manifests/7?ns=docker.io", status=200)
+            for layer in json.loads(body)["layers"]:
+                self.assertEqual(layer["digest"], sha(mirror.ask("GET", f"/v2/{repository}/blobs/{layer['digest']}", status=200)[2]))
+        mirror.ask("GET", f"/v2/library/base/manifests/{headers['Docker-Content-Digest']}", status=200)
+        mirror.ask("GET", "/v2/other/base/manifests/7", status=404)
+        self.slipway.assert_clean(self)
+
+    def test_a_builders_bytes_are_no_proof(self):
+        other = self.upstream
+        private, (secret,) = other.add_image("private/app", "1", [b"secret layer"])
+        self.slipway("pull", "-q", f"{other.host}/private/app:1", check=False)
+        del other.tags[("private/app", "1")]
+        removed = {d: other.blobs.pop(d) for d in [secret]}
+        mirror = self.mirror()
+        mirror.ask("GET", f"/v2/private/app/blobs/{secret}", status=404)  # whatever lies in the store
+        self.assertTrue(removed)
+
+    def test_docker_pulls_through_it(self):
+        require("/usr/sbin/dockerd", "/usr/bin/docker", "runc", root=True)
+        self.give_base()
+        store = self.elsewhere("origin")
+        origin = self.registry(slipway=store)
+        self.slipway("tag", "base", f"{origin.host}/library/base:1")
+        self.slipway("push", f"{origin.host}/library/base:1")
+        mirror = self.registry("--mirror-of", f"http://{origin.host}", slipway=self.elsewhere("mirror"))
+        dockerd = self.closing(Dockerd(self.folder / "docker"))
+        dockerd("pull", f"{mirror.host}/library/base:1")
+        origin.close()
+        dockerd("rmi", f"{mirror.host}/library/base:1")
+        dockerd("pull", f"{mirror.host}/library/base:1")
+
+
+if __name__ == "__main__":
+    main()
