@@ -9,7 +9,7 @@ import sys
 TIERS = [
     ["base"],
     ["sys", "oci", "dockerfile"],
-    ["layer", "http", "httpd", "solver", "network", "ssh"],
+    ["layer", "http", "httpd", "solver", "network", "ssh", "buildcache"],
     ["store"],
     ["registry", "sandbox"],
     ["image"],
