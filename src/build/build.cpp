@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "build/cache_export.hpp"
 #include "build/checks.hpp"
 #include "build/context_source.hpp"
 #include "build/explainer.hpp"
@@ -15,7 +16,7 @@
 #include "build/foreign_steps.hpp"
 #include "build/frontend.hpp"
 #include "build/ssh_agents.hpp"
-#include "build/store_records.hpp"
+#include "build/travelling_records.hpp"
 
 namespace slipway::build {
 namespace {
@@ -75,6 +76,23 @@ void keep_account(Explainer& explainer, progress::Sink& sink, const std::optiona
   if (!kept) sink.on(progress::Warning{"'slipway why' will not know of this build: " + kept.error().what()});
 }
 
+/// --cache-to, but for what is in the image.
+Status write_caches(const Request& request, const CacheExport& travelling, const Workshop& shop, VertexIds& ids) {
+  for (const auto& target : request.cache_to) {
+    if (target.in_image) continue;
+    const progress::VertexId id = ids.next();
+    shop.sink.on(
+        progress::Started{id, "exporting cache to " + std::string(target.place.reference ? "registry" : "directory")});
+    Status written = context(travelling.write(target, id), "while writing the cache {}", target.place.title);
+    shop.sink.on(progress::Finished{id, written ? "" : written.error().what()});
+    if (written) continue;
+    if (!target.ignore_error || written.error().code() == Code::kCancelled) return written;
+    shop.sink.on(
+        progress::Warning{fmt::format("the cache {} is not written: {}", target.place.title, written.error().what())});
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink, const Cancel& cancel) {
@@ -108,12 +126,20 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   op_context.foreign = &foreign;
   TRY(foreign.admit(planned, op_context, cancel));
 
-  StoreRecords records(shop);
+  std::optional<CacheImport> caches;
+  if (!request.cache_from.empty()) {
+    caches.emplace(shop, request.cache_from, ids, cancel);
+    caches->set_plan(planned);
+    op_context.caches = &*caches;
+  }
+  TravellingRecords records(shop, caches ? &*caches : nullptr);
   Explainer explainer(shop, planned, request, project_of(request, source), cancel);
   StepObserver observer(planned, sink, explainer);
   const auto processors = std::max(2u, std::thread::hardware_concurrency());
-  const solver::Options options{.parallelism = request.parallelism > 0 ? static_cast<std::size_t>(request.parallelism)
-                                                                       : processors};
+  std::vector<solver::Solved> solutions;
+  const solver::Options options{
+      .parallelism = request.parallelism > 0 ? static_cast<std::size_t>(request.parallelism) : processors,
+      .solved = &solutions};
   std::vector<std::size_t> targets;
   for (const auto& image : planned.images) targets.push_back(image.target);
   auto solved = solver::solve(planned.graph, targets, records, observer, options, cancel);
@@ -127,11 +153,15 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
 
   const progress::VertexId exporting = ids.next();
   sink.on(progress::Started{exporting, "exporting to image"});
-  Exporter exporter(request, tools, shop, results, planned.index, exporting, cancel);
+  const CacheExport travelling(shop, planned, solutions, results, caches ? &*caches : nullptr, cancel);
+  Exporter exporter(request, tools, shop, results, planned.index, exporting, travelling, cancel);
   auto exported = exporter.run();
   sink.on(progress::Finished{exporting, exported ? "" : exported.error().what()});
   keep_account(explainer, sink, exported ? std::optional(*exported) : std::nullopt);
   const Exported image = TRY(std::move(exported));
+  TRY(write_caches(request, travelling, shop, ids));
+  if (Status kept = records.keep(solutions); !kept)
+    sink.on(progress::Warning{"what came out of a cache is not recorded: " + kept.error().what()});
   TRY(tools.store.flush());
   return Outcome{image.manifest, image.config, exporter.names(), observer.steps()};
 }

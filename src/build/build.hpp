@@ -21,6 +21,7 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "build/cache_request.hpp"
 #include "build/named_context.hpp"
 #include "build/output.hpp"
 #include "http/client.hpp"
@@ -93,6 +94,8 @@ struct Request {
   std::vector<NamedContext> contexts;        ///< --build-context
   /// Without one of an image, the image goes to the store under `tags`, unless there is one of kCacheOnly.
   std::vector<Output> outputs;
+  std::vector<CacheSource> cache_from;
+  std::vector<CacheTarget> cache_to;
   std::vector<Annotation> annotations;   ///< --annotation: of every image that is written
   std::vector<oci::Platform> platforms;  ///< --platform; none: this machine's (target_platforms.hpp)
   std::optional<std::int64_t> source_date_epoch;

@@ -21,6 +21,7 @@ struct CacheMount {
   std::string source;  ///< below `initial`
   bool read_only = false;
   std::uint32_t mode = 0755, uid = 0, gid = 0;  ///< of a new cache's root
+  std::string buildkit_id = {};                 ///< what BuildKit would call it
   friend bool operator==(const CacheMount&, const CacheMount&) = default;
 };
 

@@ -71,7 +71,8 @@ Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions&
       .blob = {.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = blob.digest, .size = blob.size},
       .tree_bytes = written.tree_bytes,
       .created = top.created(),
-      .empty = written.entries == 0};
+      .empty = written.entries == 0,
+      .caches = top.caches()};
   if (!options.clamp_mtime) return stack.layers().back()->commit(facts, parent);
   stack.layers().back()->finish_without_tree(facts);
   return {};

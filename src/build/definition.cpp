@@ -1,6 +1,7 @@
 #include "build/definition.hpp"
 
 #include "base/text.hpp"
+#include "build/buildkit_step.hpp"
 
 namespace slipway::build {
 
@@ -63,6 +64,10 @@ Result<solver::Key> DescribedOp::definition(const Cancel& cancel) {
   Definition definition(kind());
   TRY(describe(definition, cancel));
   return definition.finish();
+}
+
+Result<std::optional<BuildkitStep>> DescribedOp::buildkit_step(const BuildkitAsk&, const Cancel&) {
+  return std::nullopt;
 }
 
 Result<std::vector<Ingredient>> DescribedOp::ingredients(const Cancel& cancel) {

@@ -10,7 +10,14 @@
 #include "oci/digest.hpp"
 #include "solver/solver.hpp"
 
+namespace slipway::image {
+struct Resolved;
+}
+
 namespace slipway::build {
+
+struct BuildkitAsk;
+struct BuildkitStep;
 
 /// What a part of a step is to its author. In the order in which differences are told; the numbers are stored.
 enum class What : unsigned char {
@@ -94,6 +101,10 @@ class DescribedOp : public solver::Op {
   [[nodiscard]] virtual std::string_view kind() const = 0;
   /// How an input reaches it, when that is a mount: "/src (bind)".
   [[nodiscard]] virtual std::string via(std::size_t) const { return {}; }
+  /// The image whose layers it is; null of everything else.
+  [[nodiscard]] virtual const image::Resolved* image() const { return nullptr; }
+  /// How BuildKit keys it (buildkit_step.hpp); nothing where that can not be said. definition() has been called before.
+  [[nodiscard]] virtual Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk& ask, const Cancel& cancel);
   /// The packed listing (listing.hpp) of a content that this op gave; empty when it has none.
   [[nodiscard]] virtual std::string listing(const oci::Digest&, const Cancel&) { return {}; }
 

@@ -136,12 +136,14 @@ Result<store::Blob> keep(const Workshop& shop, const std::string& bytes) {
 }  // namespace
 
 Result<Exported> write_image(const Workshop& shop, const PlatformResult& result, std::optional<std::int64_t> epoch,
-                             const ImageFormat& format, progress::VertexId vertex, const Cancel& cancel) {
+                             const ImageFormat& format, const std::string& inline_cache, progress::VertexId vertex,
+                             const Cancel& cancel) {
   const auto& [plan, stack] = result;
   oci::ImageConfigView view;
   view.author = plan.author;
   view.platform = plan.config_platform;
   view.config = plan.config;
+  view.inline_cache = inline_cache;
   view.history = dated(plan, stack, epoch);
   if (!view.history.empty()) view.created = view.history.back().created;
   if (!view.created) view.created = epoch ? Timestamp{*epoch, 0} : now();

@@ -19,9 +19,11 @@ struct PlatformResult {
 
 /// Writes config and manifest as blobs. Times: history entries of layers have the layer's; the others have the one
 /// before, or the first new layer's, as BuildKit fills them; so an unchanged build gives the same digest again.
+/// `inline_cache`: see oci::ImageConfigView.
 [[nodiscard]] Result<Exported> write_image(const Workshop& shop, const PlatformResult& result,
                                            std::optional<std::int64_t> epoch, const ImageFormat& format,
-                                           progress::VertexId vertex, const Cancel& cancel);
+                                           const std::string& inline_cache, progress::VertexId vertex,
+                                           const Cancel& cancel);
 
 /// Writes the index of `images`, one per result and in their order, as a blob; a manifest list when they are of
 /// docker's types.

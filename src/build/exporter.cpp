@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "build/cache_export.hpp"
 #include "build/target_platforms.hpp"
 
 namespace slipway::build {
@@ -82,7 +83,9 @@ Result<Exported> Exporter::image(const ImageFormat& format) {
   whole.annotations.insert(whole.annotations.begin(), request_.annotations.begin(), request_.annotations.end());
   std::vector<Exported> of_platforms;
   for (const auto& result : results_) {
-    of_platforms.push_back(TRY(write_image(shop_, result, request_.source_date_epoch, whole, vertex_, cancel_)));
+    const std::string records = TRY(inline_records(result));
+    of_platforms.push_back(
+        TRY(write_image(shop_, result, request_.source_date_epoch, whole, records, vertex_, cancel_)));
     say("exporting manifest " + of_platforms.back().manifest.digest.text());
     say("exporting config " + of_platforms.back().config.text());
   }
@@ -106,6 +109,19 @@ Result<std::vector<oci::Reference>> Exporter::stored_names(const Output& output,
   return names;
 }
 
+Result<std::string> Exporter::inline_records(const PlatformResult& result) const {
+  const bool wanted = std::ranges::any_of(request_.cache_to, [](const CacheTarget& target) { return target.in_image; });
+  return wanted ? travelling_.inline_records(result.stack) : std::string();
+}
+
+Status Exporter::bring(const oci::Descriptor& blob, const Cancel& cancel) const {
+  for (const auto& result : results_)
+    for (const auto& layer : result.stack.layers())
+      if (layer->base() && layer->facts()->blob.digest == blob.digest)
+        return shop_.images.fetch_layers(*layer->base(), {blob.digest}, shop_.sink, vertex_, cancel);
+  return {};
+}
+
 Status Exporter::keep(const Output& output) {
   if (!output.store) return {};
   const Exported image = TRY(this->image(output.format));
@@ -126,9 +142,13 @@ Status Exporter::push(const Output& output) {
   const auto trust = output.insecure ? registry::Trust::kAnybody : registry::Trust::kVerified;
   for (const auto& name : names_of(output, request_)) {
     const std::string target = output.by_digest ? repository(name) : name.canonical();
-    (void)TRY(context(shop_.images.push(image.manifest.digest, image.manifest.media_type, name, shop_.sink, cancel_,
-                                        {.by_digest = output.by_digest, .trust = trust, .vertex = vertex_}),
-                      "while pushing {}", output.by_digest ? target : name.familiar()));
+    (void)TRY(context(
+        shop_.images.push(image.manifest.digest, image.manifest.media_type, name, shop_.sink, cancel_,
+                          {.by_digest = output.by_digest,
+                           .trust = trust,
+                           .vertex = vertex_,
+                           .fetch = [this](const auto& blob, const Cancel& inner) { return bring(blob, inner); }}),
+        "while pushing {}", output.by_digest ? target : name.familiar()));
     say("pushed " + target + "@" + image.manifest.digest.text());
     call(target);
   }

@@ -8,6 +8,8 @@
 
 namespace slipway::build {
 
+class CacheExport;
+
 /// What is wrong with the outputs whatever the build gives; kUsage. Called before any step runs.
 [[nodiscard]] Status check_outputs(const Request& request);
 
@@ -15,13 +17,14 @@ class Exporter {
  public:
   /// `index`: the image is an index of `results`. `vertex` is what progress is told of. Everything outlives the object.
   Exporter(const Request& request, const Tools& tools, const Workshop& shop, const std::vector<PlatformResult>& results,
-           bool index, progress::VertexId vertex, const Cancel& cancel)
+           bool index, progress::VertexId vertex, const CacheExport& travelling, const Cancel& cancel)
       : request_(request),
         tools_(tools),
         shop_(shop),
         results_(results),
         index_(index),
         vertex_(vertex),
+        travelling_(travelling),
         cancel_(cancel) {}
 
   /// Gives the image that the names, --iidfile and --metadata-file tell of: that of the first output that is an image,
@@ -33,6 +36,10 @@ class Exporter {
  private:
   /// The image in a format; written once.
   [[nodiscard]] Result<Exported> image(const ImageFormat& format);
+  /// The cache records that go into the config of a platform's image.
+  [[nodiscard]] Result<std::string> inline_records(const PlatformResult& result) const;
+  /// Makes the bytes of a layer be here, for a push.
+  [[nodiscard]] Status bring(const oci::Descriptor& blob, const Cancel& cancel) const;
   [[nodiscard]] Status keep(const Output& output);
   [[nodiscard]] Status push(const Output& output);
   [[nodiscard]] Result<std::vector<oci::Reference>> stored_names(const Output& output, const Exported& image) const;
@@ -45,6 +52,7 @@ class Exporter {
   const std::vector<PlatformResult>& results_;  ///< one, or those of an index
   bool index_;
   const progress::VertexId vertex_;
+  const CacheExport& travelling_;
   const Cancel& cancel_;
   std::vector<std::pair<ImageFormat, Exported>> images_;
   std::vector<oci::Reference> kept_;  ///< names that are set: the first output that has one wins

@@ -1,5 +1,9 @@
 #include "build/layer_op.hpp"
 
+#include <algorithm>
+
+#include "build/cache_import.hpp"
+
 namespace slipway::build {
 
 Timestamp OpContext::created() const { return epoch ? Timestamp{*epoch, 0} : now(); }
@@ -7,6 +11,27 @@ Timestamp OpContext::created() const { return epoch ? Timestamp{*epoch, 0} : now
 Error Place::locate(Error error) const {
   if (file == nullptr || source == nullptr || error.range() || error.code() == Code::kCancelled) return error;
   return dockerfile::at(*file, *source, std::move(error));
+}
+
+namespace {
+
+/// What of --cache-from a step rests upon: all that its inputs do.
+std::vector<std::string> rests_upon(const std::vector<solver::OutputPtr>& inputs) {
+  std::vector<std::string> all;
+  for (const auto& input : inputs)
+    for (auto& cache : static_cast<const Stack&>(*input).caches()) all.push_back(std::move(cache));
+  std::ranges::sort(all);
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+}  // namespace
+
+Result<solver::OutputPtr> LayerOp::load(std::string_view value, const std::vector<solver::Key>&, const Cancel& cancel) {
+  auto stack = Stack::decode(value);
+  if (!stack) return fail(Code::kNotFound, "the record is of another version");
+  if (context_.caches != nullptr) TRY(context_.caches->attach(**stack, cancel));
+  return *std::move(stack);
 }
 
 Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) {
@@ -17,6 +42,7 @@ Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inp
     TRY(fill(draft, lowers, inputs, cancel));
     auto layer = std::make_shared<Layer>(std::move(draft), context_.created());
     if (off_key_) layer->set_off_key();
+    layer->set_caches(rests_upon(inputs));
     auto stack = base.with(std::move(layer));
     // With clamped times the tree is not what its dependents must see: they wait for the layer.
     if (context_.clamp) TRY(commit_top(context_.shop, *stack, {.clamp_mtime = context_.clamp}, cancel));

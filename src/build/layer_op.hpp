@@ -13,11 +13,7 @@ class LayerOp : public DescribedOp {
  public:
   LayerOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}
 
-  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) final {
-    auto stack = Stack::decode(value);
-    if (!stack) return fail(Code::kNotFound, "the record is of another version");
-    return *std::move(stack);
-  }
+  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel& cancel) final;
   Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) final;
   Result<std::string> finish(const solver::Output& output, const Cancel& cancel) final;
 

@@ -2,10 +2,13 @@
 
 #include "base/text.hpp"
 #include "build/archive.hpp"
+#include "build/buildkit_step.hpp"
+#include "build/buildkit_sums.hpp"
 #include "build/layer_op.hpp"
 #include "build/listing.hpp"
 #include "build/source_walk.hpp"
 #include "build/tree_sum.hpp"
+#include "buildcache/keys.hpp"
 #include "dockerfile/go_match.hpp"
 #include "sys/file.hpp"
 
@@ -47,6 +50,34 @@ class CopyOp final : public LayerOp {
     return digest;
   }
 
+  Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk& ask, const Cancel& cancel) override {
+    if (spec_.parents || (spec_.context && !spec_.excludes.empty())) return std::nullopt;
+    BuildkitStep step;
+    const bool base = !ask.nothing[0];
+    if (base) step.inputs.push_back({.input = 0, .selector = {}, .roots = {}});
+    std::vector<buildcache::CopyAction> actions;
+    if (!spec_.sources.empty()) {
+      const std::int64_t from = TRY(add_source(ask, base, step, cancel));
+      for (const auto& path : buildkit_paths()) actions.push_back(action(path, base, from, false));
+    }
+    for (const auto& file : spec_.inline_files) {
+      const std::string path = "/" + clean_rooted(file.name);
+      const oci::Digest sum = oci::Digest::of(
+          buildcache::FileHead{.mode = 0644, .size = std::ssize(file.content), .link = {}, .xattrs = {}}.text() +
+          file.content);
+      BuildkitInput document{.input = std::nullopt,
+                             .selector = {},
+                             .roots = {{buildcache::paths_selector({path}),
+                                        buildcache::output_key(buildcache::document_digest(path, 0644, file.content))},
+                                       {"", buildcache::content_key(buildcache::content_of({sum}))}}};
+      actions.push_back(action(path, base, std::ssize(step.inputs), true));
+      step.inputs.push_back(std::move(document));
+    }
+    if (actions.empty() || step.inputs.empty()) return std::nullopt;
+    step.digests.push_back(buildcache::output_key(buildcache::copy_digest(actions, base, step.inputs.size())));
+    return step;
+  }
+
  protected:
   Status describe(Definition& definition, const Cancel& cancel) override {
     if (Status defined = define(definition, cancel); !defined)
@@ -79,6 +110,66 @@ class CopyOp final : public LayerOp {
   }
 
  private:
+  [[nodiscard]] std::vector<std::string> buildkit_paths() const {
+    std::vector<std::string> paths;
+    for (const auto& source : spec_.sources) paths.push_back("/" + clean_rooted(source));
+    return paths;
+  }
+
+  [[nodiscard]] buildcache::CopyAction action(const std::string& path, bool base, std::int64_t input,
+                                              bool document) const {
+    buildcache::CopyAction action{.source = path,
+                                  .target = spec_.target,
+                                  .owner = std::nullopt,
+                                  .chmod = spec_.chmod,
+                                  .unpack = !document && spec_.unpack,
+                                  .document = document,
+                                  .excludes = spec_.excludes,
+                                  .input = input};
+    if (!spec_.chown.empty()) action.owner = buildcache::Owner::parse(spec_.chown, base ? 0 : -1);
+    return action;
+  }
+
+  /// Adds what is copied from, and gives its number: the stage itself when it is what is copied upon.
+  Result<std::int64_t> add_source(const BuildkitAsk& ask, bool base, BuildkitStep& step, const Cancel& cancel) {
+    if (!spec_.context && base && ask.inputs.at(1) == ask.inputs[0]) return 0;
+    BuildkitInput source{.input = std::nullopt, .selector = {}, .roots = {}};
+    if (!spec_.context) {
+      source.input = 1;
+      source.selector = buildcache::paths_selector(buildkit_paths());
+    }
+    if (const auto content = TRY(buildkit_content_of(ask, cancel)))
+      source.roots.emplace_back("", buildcache::content_key(*content));
+    step.inputs.push_back(std::move(source));
+    return std::ssize(step.inputs) - 1;
+  }
+
+  /// Of a context once; of a stage as far as its tree is here anyway.
+  Result<std::optional<oci::Digest>> buildkit_content_of(const BuildkitAsk& ask, const Cancel& cancel) {
+    if (spec_.context) {
+      if (!buildkit_content_)
+        buildkit_content_ = TRY(buildkit_content(spec_.context->tree, TreeOf::kContext, buildkit_paths(), cancel));
+      return *buildkit_content_;
+    }
+    if (!spec_.excludes.empty() || ask.outputs.size() < 2 || !ask.outputs[1]) return std::nullopt;
+    const Stack& stack = static_cast<const Stack&>(*ask.outputs[1]);
+    const auto chain = stack.chain();
+    if (!chain) return std::nullopt;
+    // What a tree holds is remembered by its name: a cache that is written again has the same words without the tree.
+    constexpr std::string_view kKind = "buildkit content";
+    store::Store& store = context().shop.store;
+    const std::string key = chain->digest.text() + " " + join(buildkit_paths(), " ");
+    if (const auto known = TRY(store.recall(kKind, key))) {
+      if (const auto digest = oci::Digest::parse(*known)) return *digest;
+    }
+    if (!std::ranges::all_of(stack.layers(), [](const auto& layer) { return layer->empty() || layer->directory(); }))
+      return std::nullopt;
+    const Tree tree = TRY(tree_of(context().shop, stack, place().id, cancel));
+    auto content = TRY(buildkit_content(tree, TreeOf::kStage, buildkit_paths(), cancel));
+    if (content) TRY(store.remember(kKind, key, content->text()));
+    return content;
+  }
+
   Status define(Definition& definition, const Cancel& cancel) {
     if (!content_) TRY(prepare_sources(cancel));
     definition.part(What::kDestination).add("target", spec_.target);
@@ -208,9 +299,10 @@ class CopyOp final : public LayerOp {
   }
 
   CopySpec spec_;
-  std::vector<Pattern> patterns_;                ///< of definition(): the rest comes after it
-  std::optional<oci::Digest> content_;           ///< of what is taken of the context; likewise
-  std::map<oci::Digest, std::string> listings_;  ///< of what is taken of stages
+  std::vector<Pattern> patterns_;                               ///< of definition(): the rest comes after it
+  std::optional<oci::Digest> content_;                          ///< of what is taken of the context; likewise
+  std::map<oci::Digest, std::string> listings_;                 ///< of what is taken of stages
+  std::optional<std::optional<oci::Digest>> buildkit_content_;  ///< of what is taken of the context, once it was asked
 };
 
 class WorkdirOp final : public LayerOp {
@@ -219,6 +311,16 @@ class WorkdirOp final : public LayerOp {
       : LayerOp(op_context, std::move(place)), path_(std::move(path)), user_(std::move(user)) {}
 
   std::string_view kind() const override { return "workdir"; }
+  Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk& ask, const Cancel&) override {
+    const bool base = !ask.nothing[0];
+    std::optional<buildcache::Owner> owner;
+    if (!user_.empty()) owner = buildcache::Owner::parse(user_, base ? 0 : -1);
+    BuildkitStep step{
+        .digests = {buildcache::output_key(buildcache::workdir_digest(path_, owner, context().epoch, base))},
+        .inputs = {}};
+    if (base) step.inputs.push_back({.input = 0, .selector = {}, .roots = {}});
+    return step;
+  }
 
  protected:
   Status describe(Definition& definition, const Cancel&) override {

@@ -2,11 +2,13 @@
 #include <map>
 
 #include "base/text.hpp"
+#include "build/buildkit_step.hpp"
 #include "build/foreign_steps.hpp"
 #include "build/layer_op.hpp"
 #include "build/listing.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/step_output.hpp"
+#include "buildcache/keys.hpp"
 #include "dockerfile/duration.hpp"
 #include "sandbox/elf.hpp"
 #include "sys/file.hpp"
@@ -55,6 +57,19 @@ class ExecOp final : public LayerOp {
     if (auto refused = context().foreign->refusal(spec_.platform, place().name))
       return std::unexpected(place().locate(*std::move(refused)));
     return {};
+  }
+
+  Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk& ask, const Cancel&) override {
+    // What it mounts of stages and contexts, and scripts, are vertices of BuildKit's that we do not have.
+    constexpr std::int64_t kUsualShm = 64 << 20;
+    if (ask.nothing[0] || ask.inputs.size() != 1) return std::nullopt;
+    const bool owned_cache = std::ranges::any_of(spec_.mounts, [](const RunMount& mount) {
+      return mount.cache && (mount.cache->mode != 0755 || mount.cache->uid != 0 || mount.cache->gid != 0);
+    });
+    if (owned_cache || !spec_.files.empty() || !spec_.devices.empty() || spec_.shm_bytes != kUsualShm)
+      return std::nullopt;
+    return BuildkitStep{.digests = {buildcache::output_key(buildcache::exec_digest(as_buildkit()))},
+                        .inputs = {{.input = 0, .selector = buildcache::mount_selector("/"), .roots = {}}}};
   }
 
   void prepare() override {
@@ -154,6 +169,62 @@ class ExecOp final : public LayerOp {
   }
 
  private:
+  [[nodiscard]] buildcache::Exec as_buildkit() const {
+    buildcache::Exec exec;
+    exec.arguments = spec_.argv;
+    for (const std::uint32_t place : spec_.environment_order) exec.environment.push_back(spec_.environment[place]);
+    for (std::size_t i = spec_.environment_order.size(); i < spec_.environment.size(); ++i)
+      exec.environment.push_back(spec_.environment[i]);
+    exec.directory = spec_.working_directory;
+    exec.user = spec_.user;
+    exec.hostname = spec_.hostname;
+    exec.cgroup_parent = spec_.cgroup_parent;
+    for (const auto& [name, address] : spec_.extra_hosts) exec.extra_hosts.push_back(name);
+    for (const auto& limit : spec_.ulimits) exec.ulimits.push_back({limit.name, limit.soft, limit.hard});
+    exec.network = spec_.network == sandbox::NetworkMode::kHost   ? 1
+                   : spec_.network == sandbox::NetworkMode::kNone ? 2
+                                                                  : 0;
+    exec.insecure = spec_.security == sandbox::Security::kInsecure;
+    exec.platform = spec_.platform.normalized();
+    add_mounts(exec);
+    return exec;
+  }
+
+  /// Caches and tmpfs by target, then secrets, then agents.
+  void add_mounts(buildcache::Exec& exec) const {
+    using Type = dockerfile::Mount::Type;
+    using Mount = buildcache::ExecMount;
+    for (const auto& mount : spec_.mounts) {
+      if (mount.type == Type::kTmpfs)
+        exec.mounts.push_back({.type = Mount::Type::kTmpfs, .target = mount.target, .size = mount.size, .id = {}});
+      if (mount.type == Type::kCache)
+        exec.mounts.push_back({.type = Mount::Type::kCache,
+                               .target = mount.target,
+                               .read_only = mount.cache->read_only,
+                               .id = mount.cache->buildkit_id,
+                               .sharing = static_cast<int>(mount.cache->sharing)});
+    }
+    std::ranges::stable_sort(exec.mounts, {}, [](const auto& mount) { return mount.target; });
+    for (const auto& mount : spec_.mounts) {
+      if (mount.type != Type::kSecret) continue;
+      if (!mount.env.empty()) exec.secrets.push_back({mount.id, mount.env, !mount.required});
+      if (mount.file) exec.mounts.push_back(lent(mount, Mount::Type::kSecret));
+    }
+    for (const auto& mount : spec_.mounts)
+      if (mount.type == Type::kSsh) exec.mounts.push_back(lent(mount, Mount::Type::kSsh));
+  }
+
+  static buildcache::ExecMount lent(const RunMount& mount, buildcache::ExecMount::Type type) {
+    return {.type = type,
+            .target = mount.target,
+            .output = 0,
+            .id = mount.id,
+            .uid = mount.uid,
+            .gid = mount.gid,
+            .mode = mount.mode,
+            .optional = !mount.required};
+  }
+
   /// "exec format error" of a program for another machine says little: what an image is called may not be what is in
   /// it.
   void explain_not_started(const Tree& root, Error& error) const {

@@ -1,5 +1,7 @@
+#include "build/buildkit_step.hpp"
 #include "build/definition.hpp"
 #include "build/ops.hpp"
+#include "buildcache/keys.hpp"
 
 namespace slipway::build {
 namespace {
@@ -34,6 +36,16 @@ class ImageOp final : public DescribedOp {
   }
   Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
   bool recorded() const override { return false; }
+  const image::Resolved* image() const override { return image_.get(); }
+  Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk&, const Cancel&) override {
+    BuildkitStep step;
+    step.digests.push_back(buildcache::image_by_manifest(image_->target, image_->config.view().platform.normalized()));
+    std::optional<oci::ChainId> chain;
+    for (const auto& diff : image_->config.view().diff_ids)
+      chain = chain ? chain->next(diff) : oci::ChainId::first(diff);
+    if (chain) step.digests.push_back(buildcache::image_by_layers(*chain));
+    return step;
+  }
 
  protected:
   Status describe(Definition& definition, const Cancel&) override {

@@ -1,5 +1,7 @@
+#include "build/buildkit_step.hpp"
 #include "build/definition.hpp"
 #include "build/ops.hpp"
+#include "buildcache/keys.hpp"
 
 namespace slipway::build {
 namespace {
@@ -36,6 +38,12 @@ class MergeOp final : public DescribedOp {
     return std::string();
   }
   bool recorded() const override { return false; }
+  Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk& ask, const Cancel&) override {
+    if (ask.nothing[0]) return std::nullopt;  // nothing is merged there
+    return BuildkitStep{
+        .digests = {buildcache::output_key(buildcache::merge_digest(2))},
+        .inputs = {{.input = 0, .selector = {}, .roots = {}}, {.input = 1, .selector = {}, .roots = {}}}};
+  }
 
  protected:
   Status describe(Definition&, const Cancel&) override { return {}; }

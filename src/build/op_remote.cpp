@@ -1,3 +1,4 @@
+#include "build/cache_import.hpp"
 #include "build/commit.hpp"
 #include "build/layer_op.hpp"
 #include "build/remote_source.hpp"
@@ -13,9 +14,11 @@ class RemoteOp final : public DescribedOp {
 
   std::string_view kind() const override { return "remote"; }
 
-  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&, const Cancel&) override {
+  Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&,
+                                 const Cancel& cancel) override {
     auto stack = Stack::decode(value);
     if (!stack) return fail(Code::kNotFound, "the record is of another version");
+    if (context_.caches != nullptr) TRY(context_.caches->attach(**stack, cancel));
     return *std::move(stack);
   }
 

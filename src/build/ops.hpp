@@ -19,6 +19,7 @@
 
 namespace slipway::build {
 
+class CacheImport;
 class ForeignPlatforms;
 class RemoteSources;
 class SshAgents;
@@ -33,6 +34,7 @@ struct OpContext {
   const SshAgents* ssh = nullptr;          ///< null: none were given
   RemoteSources* remotes = nullptr;        ///< for planning; ADD of URLs and git, remote named contexts
   ForeignPlatforms* foreign = nullptr;     ///< what runs steps of other architectures; null: nothing is known of it
+  CacheImport* caches = nullptr;           ///< --cache-from; null: none was given
   [[nodiscard]] Timestamp created() const;
 };
 
@@ -82,7 +84,8 @@ struct ExecSpec {
   std::vector<std::string> argv;
   std::size_t shell_words = 0;  ///< how many of them are SHELL's
   std::vector<std::string> environment;
-  std::set<std::string> arguments;                                      ///< names in `environment` that come from ARG
+  std::vector<std::uint32_t> environment_order;  ///< places in `environment`, by when they were set; in no key of ours
+  std::set<std::string> arguments;               ///< names in `environment` that come from ARG
   std::vector<std::pair<std::string, std::string>> hidden_environment;  ///< proxies, CA: not in the key
   std::string working_directory;
   std::string user;

@@ -120,7 +120,7 @@ Result<std::optional<oci::Compression>> compression_of(const Workshop& shop, con
 
 Status fetch(const Workshop& shop, const Layer& layer, progress::VertexId vertex, const Cancel& cancel) {
   if (TRY(shop.store.acquire_blob(shop.lease, layer.facts()->blob.digest)) || !layer.base()) return {};
-  return shop.images.fetch(*layer.base(), shop.sink, vertex, cancel);
+  return shop.images.fetch_layers(*layer.base(), {}, shop.sink, vertex, cancel);
 }
 
 }  // namespace

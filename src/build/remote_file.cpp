@@ -221,8 +221,8 @@ Result<RemoteFiles::Answer> RemoteFiles::exchange(const http::Request& request,
     if (!again || tried == kRetries) {
       if (answer) return *std::move(answer);
       if (answer.error().trouble == http::Trouble::kReader) return std::unexpected(std::move(answer).error().error);
-      return std::unexpected(
-          std::move(answer.error().error).add_context("while fetching " + printable(shown_url(request.url.text()), 300)));
+      return std::unexpected(std::move(answer.error().error)
+                                 .add_context("while fetching " + printable(shown_url(request.url.text()), 300)));
     }
     if (cancel.wait_for(kFirstWaitMs << tried)) TRY(cancel.check());
   }

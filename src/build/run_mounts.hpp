@@ -30,7 +30,7 @@ struct RunMount {
   std::int64_t size = 0;             ///< tmpfs
   std::optional<CacheMount> cache;   ///< its `input`, if any, holds what a new cache begins with
   std::string id;                    ///< secret, ssh
-  bool required = false;             ///< ssh: without an agent of that id the step fails
+  bool required = false;             ///< secret, ssh: without one of that id the step fails
   std::string env;                   ///< secret: the variable that gets the value
   bool file = true;                  ///< secret: `target` gets the value
   std::optional<std::string> value;  ///< secret: never in a key, record or log; nothing when it was not given

@@ -61,6 +61,7 @@ class RunPlanner {
 
   void set_environment() {
     planned_.spec.environment = state_.environment.texts();
+    planned_.spec.environment_order = state_.environment.order_set();
     planned_.spec.arguments = argument_names();
     if (ssh_mounts_ > 0 && !state_.environment.find("SSH_AUTH_SOCK"))
       planned_.spec.environment.push_back("SSH_AUTH_SOCK=" + ssh_socket_);
@@ -163,6 +164,9 @@ class RunPlanner {
         .mode = mount.mode.value_or(0755),
         .uid = mount.uid.value_or(0),
         .gid = mount.gid.value_or(0)};
+    std::string id = mount.id;
+    if (id.empty()) id = (mount.target.starts_with('/') ? "/" : "") + clean_rooted(mount.target);
+    planned.cache->buildkit_id = name_space + "/" + id;
     if (mount.from.empty()) return {};
     planned.input = planned_.inputs.size();
     planned_.inputs.push_back({TRY(tools_.source_stage(mount.from, index_, run_.source)), false});
@@ -195,6 +199,7 @@ class RunPlanner {
     planned.mode = mount.mode.value_or(0400);
     planned.uid = mount.uid.value_or(0);
     planned.gid = mount.gid.value_or(0);
+    planned.required = mount.required;
     for (const auto& secret : tools_.request.secrets)
       if (secret.id == planned.id) planned.value = secret.value;
     if (!planned.value && mount.required)

@@ -50,6 +50,12 @@ bool Layer::empty() const {
   return empty_;
 }
 
+std::vector<std::string> Layer::caches() const {
+  const std::lock_guard lock(mutex_);
+  if (facts_) return facts_->caches;
+  return original_ ? original_->caches() : caches_;
+}
+
 Status Layer::commit(const LayerFacts& facts, const std::optional<oci::ChainId>& parent) {
   const std::lock_guard lock(mutex_);
   if (!draft_) return fail(Code::kInternal, "a layer was committed twice");
@@ -73,6 +79,15 @@ std::shared_ptr<Stack> Stack::with(std::shared_ptr<Layer> top) const {
   auto layers = layers_;
   layers.push_back(std::move(top));
   return std::make_shared<Stack>(std::move(layers));
+}
+
+std::vector<std::string> Stack::caches() const {
+  std::vector<std::string> all;
+  for (const auto& layer : layers_)
+    for (auto& cache : layer->caches()) all.push_back(std::move(cache));
+  std::ranges::sort(all);
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
 }
 
 std::optional<oci::ChainId> Stack::chain() const {
@@ -115,6 +130,8 @@ Status share(const Workshop& shop, const Layer& layer, const std::optional<oci::
   if (!facts || !original) return {};
   layer.set_directory(*layer.directory(), original->empty);
   if (facts->chain == original->chain || layer.shared()) return {};
+  // What lies below may have got its facts after `parent` was looked at: then it is shared the next time.
+  if (facts->chain != (parent ? parent->next(facts->diff) : oci::ChainId::first(facts->diff))) return {};
   if (TRY(shop.store.share_snapshot(shop.lease, original->chain, parent))) layer.set_shared();
   return {};
 }
@@ -156,6 +173,7 @@ std::string encode(const LayerFacts& facts) {
   if (facts.created) json.member("created", rfc3339(*facts.created));
   if (facts.empty) json.member("empty", true);
   if (facts.without_tree) json.member("without tree", true);
+  if (!facts.caches.empty()) json.member("from", facts.caches);
   json.end_object();
   return json.take();
 }
@@ -188,6 +206,7 @@ Result<std::shared_ptr<Stack>> Stack::decode(std::string_view value) {
                      .created = std::nullopt,
                      .empty = entry.find("empty").has_value(),
                      .without_tree = entry.find("without tree").has_value()};
+    if (const auto caches = entry.find("from")) facts.caches = TRY(caches->as_strings());
     if (const std::string created = TRY(entry.string("created")); !created.empty())
       facts.created = TRY(parse_rfc3339(created));
     layers.push_back(std::make_shared<Layer>(std::move(facts), nullptr));

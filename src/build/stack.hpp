@@ -31,6 +31,7 @@ struct LayerFacts {
   std::optional<Timestamp> created;  ///< history's time; none for layers of a base image
   bool empty = false;
   bool without_tree = false;  ///< its blob has clamped times: no snapshot was kept, one is unpacked when it is needed
+  std::vector<std::string> caches = {};  ///< what of --cache-from it rests upon, sorted (travelling_records.hpp)
 };
 
 /// The text of one layer in a record.
@@ -64,6 +65,11 @@ class Layer {
   /// Of a layer that shares another's tree: whether the store has the tree under this one's name too.
   [[nodiscard]] bool shared() const { return shared_; }
   void set_shared() const { shared_ = true; }
+  /// What of --cache-from it rests upon, sorted.
+  [[nodiscard]] std::vector<std::string> caches() const;
+  void set_caches(std::vector<std::string> caches) { caches_ = std::move(caches); }
+  /// Where its bytes are to be had when they are not here; given before the layer is shared.
+  void set_base(std::shared_ptr<const image::Resolved> base) { base_ = std::move(base); }
   /// Whether it holds something else than its step's key says; a layer that shares another's tree, where that does.
   [[nodiscard]] bool off_key() const { return off_key_ || (original_ && original_->off_key()); }
   void set_off_key() { off_key_ = true; }
@@ -88,6 +94,7 @@ class Layer {
   std::shared_ptr<Layer> original_;
   mutable std::atomic<bool> shared_ = false;
   bool off_key_ = false;
+  std::vector<std::string> caches_;  ///< of a fresh layer; afterwards they are in the facts
   Timestamp created_;
 };
 
@@ -102,6 +109,9 @@ class Stack final : public solver::Output {
                                                         const Cancel& cancel) const;
   /// The chain ID of all layers; none for scratch. All layers must be finished.
   [[nodiscard]] std::optional<oci::ChainId> chain() const;
+
+  /// What of --cache-from its layers rest upon, sorted.
+  [[nodiscard]] std::vector<std::string> caches() const;
 
   /// The text of a record and back: the facts of every layer.
   [[nodiscard]] std::string encode() const;

@@ -12,11 +12,11 @@ struct HeldLock final : solver::Records::Lock {
 
 // value of a record: the key that dependents see; its parts are the layers of the stack.
 Result<std::optional<solver::Record>> StoreRecords::find(const solver::Key& key) {
-  const auto found = TRY(shop_.store.acquire_record(shop_.lease, shop_.scope, key));
+  const auto found = TRY(shop_.store.acquire_record(shop_.lease, scope_, key));
   if (!found) return std::nullopt;
   auto shown = oci::Digest::parse(found->value);
   if (!shown) {
-    TRY(shop_.store.remove_record(shop_.scope, key));  // not ours: as good as none
+    TRY(shop_.store.remove_record(scope_, key));  // not ours: as good as none
     return std::nullopt;
   }
   std::vector<std::string> layers;
@@ -26,7 +26,7 @@ Result<std::optional<solver::Record>> StoreRecords::find(const solver::Key& key)
 
 Status StoreRecords::put(const solver::Key& key, const solver::Record& record) {
   const auto stack = TRY(Stack::decode(record.value));
-  store::Record row{.key = key, .scope = shop_.scope, .value = record.key.text(), .parts = {}};
+  store::Record row{.key = key, .scope = scope_, .value = record.key.text(), .parts = {}};
   for (const auto& layer : stack->layers()) {
     const LayerFacts facts = *layer->facts();
     store::RecordPart part{.value = encode(facts), .snapshot = {}, .blob = facts.blob.digest};

@@ -8,13 +8,16 @@ namespace slipway::build {
 
 class StoreRecords final : public solver::Records {
  public:
-  explicit StoreRecords(const Workshop& shop) : shop_(shop) {}
+  /// Of the command's own scope.
+  explicit StoreRecords(const Workshop& shop) : StoreRecords(shop, shop.scope) {}
+  StoreRecords(const Workshop& shop, std::string scope) : shop_(shop), scope_(std::move(scope)) {}
   Result<std::optional<solver::Record>> find(const solver::Key& key) override;
   Status put(const solver::Key& key, const solver::Record& record) override;
   Result<std::unique_ptr<Lock>> lock(const solver::Key& key, const Cancel& cancel) override;
 
  private:
   const Workshop& shop_;
+  const std::string scope_;
 };
 
 }  // namespace slipway::build

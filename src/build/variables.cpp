@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "base/text.hpp"
 #include "dockerfile/expand_instruction.hpp"
@@ -22,11 +23,20 @@ void Environment::set(std::string_view name, std::string_view value) {
     std::string& old = entries_[place->second].second;
     bytes_ -= old.size();
     old = value;
+    set_[place->second] = ++settings_;
     return;
   }
   bytes_ += name.size();
   places_.emplace(name, entries_.size());
   entries_.emplace_back(name, value);
+  set_.push_back(++settings_);
+}
+
+std::vector<std::uint32_t> Environment::order_set() const {
+  std::vector<std::uint32_t> order(entries_.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::sort(order, {}, [&](std::uint32_t place) { return set_[place]; });
+  return order;
 }
 
 std::optional<std::string> Environment::find(std::string_view name) const {

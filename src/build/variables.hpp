@@ -2,6 +2,7 @@
 // section 2).
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,11 +25,15 @@ class Environment {
   void set(std::string_view name, std::string_view value);
   [[nodiscard]] std::optional<std::string> find(std::string_view name) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }
-  [[nodiscard]] std::vector<std::string> texts() const;       ///< "K=V"
+  [[nodiscard]] std::vector<std::string> texts() const;  ///< "K=V"
+  /// Places in entries(), by when each was last set: the order in which BuildKit has them.
+  [[nodiscard]] std::vector<std::uint32_t> order_set() const;
   [[nodiscard]] std::size_t bytes() const { return bytes_; }  ///< of all names and values
 
  private:
   std::vector<std::pair<std::string, std::string>> entries_;
+  std::vector<std::uint32_t> set_;  // by entry: the number of the setting
+  std::uint32_t settings_ = 0;
   std::map<std::string, std::size_t, std::less<>> places_;  // of a name in entries_: a file may hold 10,000 ENV lines
   std::size_t bytes_ = 0;
 };

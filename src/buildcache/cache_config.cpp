@@ -16,7 +16,8 @@ class ConfigReader {
     const oci::Json::Range list = TRY(document.list("layers"));
     if (list.size() > kLayerLimit) return too_many("layers", list.size(), kLayerLimit);
     for (const oci::Json item : list) {
-      CacheLayer layer{.blob = TRY(oci::Digest::parse(TRY(item.need_string("blob")))), .parent = 0};
+      const oci::Digest blob = TRY(oci::Digest::parse(TRY(item.need_string("blob"))));
+      CacheLayer layer{.blob = blob, .parent = 0};
       if (const auto parent = item.find("parent")) {  // Go leaves out a 0
         const std::int64_t index = TRY(parent->as_int64());
         layer.parent.reset();
@@ -40,12 +41,13 @@ class ConfigReader {
   Status records(const oci::Json::Range& list) {
     if (list.size() > kRecordLimit) return too_many("records", list.size(), kRecordLimit);
     for (const oci::Json item : list) {
-      Record record{.digest = TRY(oci::Digest::parse(TRY(item.need_string("digest")))), .inputs = {}, .results = {}};
+      const oci::Digest digest = TRY(oci::Digest::parse(TRY(item.need_string("digest"))));
+      Record record{.digest = digest, .inputs = {}, .results = {}};
       for (const oci::Json input : TRY(item.list("inputs"))) record.inputs.push_back(TRY(links(input, list.size())));
       for (const oci::Json result : TRY(item.list("layers"))) {
-        const std::int64_t layer = TRY(result.int63("layer"));
-        record.results.push_back(
-            {.layers = {TRY(layer_index(layer))}, .chained = false, .created = TRY(created(result))});
+        const std::size_t layer = TRY(layer_index(TRY(result.int63("layer"))));
+        const Timestamp time = TRY(created(result));
+        record.results.push_back({.layers = {layer}, .chained = false, .created = time});
         TRY(count());
       }
       for (const oci::Json chain : TRY(item.list("chains"))) record.results.push_back(TRY(chained(chain)));
@@ -69,7 +71,9 @@ class ConfigReader {
     std::vector<Link> links;
     for (const oci::Json item : input.children()) {
       TRY(count());
-      Link link{.selector = TRY(item.string("selector")), .record = static_cast<std::size_t>(TRY(item.int63("link")))};
+      Link link;
+      link.selector = TRY(item.string("selector"));
+      link.record = static_cast<std::size_t>(TRY(item.int63("link")));
       if (link.record >= records) return fail(Code::kInvalidArgument, "{} is a link to no record", item.path());
       if (!link.selector.empty()) (void)TRY(oci::Digest::parse(link.selector));
       links.push_back(std::move(link));
@@ -92,7 +96,8 @@ class ConfigReader {
   }
 
   Result<CachedResult> chained(const oci::Json& item) {
-    CachedResult result{.layers = {}, .chained = true, .created = TRY(created(item))};
+    CachedResult result{.layers = {}, .chained = true, .created = {}};
+    result.created = TRY(created(item));
     for (const oci::Json index : TRY(item.list("layers"))) {
       TRY(count());
       const std::int64_t number = TRY(index.as_int63());
@@ -141,8 +146,7 @@ class ConfigReader {
       for (const std::size_t next : dependents[at])
         if (--open[next] == 0) free.push_back(next);
     }
-    if (taken != records.size())
-      return fail(Code::kInvalidArgument, "the records of the cache go round in a circle");
+    if (taken != records.size()) return fail(Code::kInvalidArgument, "the records of the cache go round in a circle");
     return {};
   }
 
@@ -180,18 +184,21 @@ Result<CacheConfig> CacheConfig::parse_inline(std::string_view records, const st
   return config;
 }
 
-Result<std::vector<oci::Digest>> CacheConfig::chain(const CachedResult& result) const {
-  std::vector<oci::Digest> blobs;
-  if (result.chained) {
-    for (const std::size_t layer : result.layers) blobs.push_back(layers_[layer].blob);
-    return blobs;
-  }
+Result<std::vector<std::size_t>> CacheConfig::chain(const CachedResult& result) const {
+  if (result.chained) return result.layers;
+  std::vector<std::size_t> chain;
   for (std::optional<std::size_t> at = result.layers.at(0); at; at = layers_[*at].parent) {
-    if (blobs.size() == kChainLimit)
+    if (chain.size() == kChainLimit)
       return fail(Code::kResourceExhausted, "a result of the cache has more than {} layers", kChainLimit);
-    blobs.push_back(layers_[*at].blob);
+    chain.push_back(*at);
   }
-  std::ranges::reverse(blobs);
+  std::ranges::reverse(chain);
+  return chain;
+}
+
+Result<std::vector<oci::Digest>> CacheConfig::blobs(const CachedResult& result) const {
+  std::vector<oci::Digest> blobs;
+  for (const std::size_t layer : TRY(chain(result))) blobs.push_back(layers_[layer].blob);
   return blobs;
 }
 
@@ -251,8 +258,7 @@ ConfigBuilder::Numbers ConfigBuilder::record_order() const {
   return order;
 }
 
-void ConfigBuilder::write_records(oci::JsonWriter& json, const Numbers& order,
-                                  const std::map<std::size_t, std::size_t>& results) const {
+void ConfigBuilder::write_records(oci::JsonWriter& json, const Numbers& order, const Results& results) const {
   std::map<std::size_t, std::size_t> place;
   for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = i;
   json.begin_array();
@@ -260,10 +266,18 @@ void ConfigBuilder::write_records(oci::JsonWriter& json, const Numbers& order,
     const Held& record = records_[number];
     json.begin_object();
     if (const auto result = results.find(number); result != results.end()) {
-      json.key("layers");
+      const auto& [top, chain] = result->second;
+      json.key(chain.empty() ? "layers" : "chains");
       json.begin_array();
       json.begin_object();
-      json.member("layer", static_cast<std::int64_t>(result->second));
+      if (chain.empty()) {
+        json.member("layer", static_cast<std::int64_t>(top));
+      } else {
+        json.key("layers");
+        json.begin_array();
+        for (const std::size_t layer : chain) json.value(static_cast<std::int64_t>(layer));
+        json.end_array();
+      }
       json.member("createdAt", rfc3339(record.result->second));
       json.end_object();
       json.end_array();
@@ -312,9 +326,9 @@ std::string ConfigBuilder::config() const {
     json.end_array();
   }
   if (!records_.empty()) {
-    std::map<std::size_t, std::size_t> results;
+    Results results;
     for (std::size_t i = 0; i < records_.size(); ++i)
-      if (records_[i].result) results[i] = place[records_[i].result->first];
+      if (records_[i].result) results[i] = {place[records_[i].result->first], {}};
     json.key("records");
     write_records(json, record_order(), results);
   }
@@ -329,16 +343,25 @@ std::vector<oci::Digest> ConfigBuilder::blobs() const {
 }
 
 std::string ConfigBuilder::inline_records(const std::vector<oci::Digest>& blobs) const {
-  std::map<std::size_t, std::size_t> results;
+  Results results;
   std::vector<bool> wanted(records_.size(), false);
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i].result) continue;
-    std::optional<std::size_t> at = records_[i].result->first;
-    const std::size_t top = depth(*at);
-    bool same = top < blobs.size();
-    for (std::size_t n = top + 1; same && n-- > 0; at = layers_[*at].parent) same = layers_[*at].blob == blobs[n];
-    if (!same) continue;
-    results[i] = top;
+    Numbers places;
+    for (std::optional<std::size_t> at = records_[i].result->first; at; at = layers_[*at].parent) {
+      // Where it would be as one of the image's first layers, else wherever the image has it.
+      const std::size_t usual = depth(*at);
+      const bool there = usual < blobs.size() && blobs[usual] == layers_[*at].blob;
+      const auto found =
+          there ? blobs.begin() + static_cast<std::ptrdiff_t>(usual) : std::ranges::find(blobs, layers_[*at].blob);
+      if (found == blobs.end()) break;
+      places.push_back(static_cast<std::size_t>(found - blobs.begin()));
+    }
+    std::ranges::reverse(places);
+    if (places.size() != depth(records_[i].result->first) + 1) continue;
+    bool first = true;
+    for (std::size_t n = 0; n < places.size(); ++n) first = first && places[n] == n;
+    results[i] = first ? Place{places.size() - 1, {}} : Place{0, std::move(places)};
     wanted[i] = true;
   }
   if (results.empty()) return {};

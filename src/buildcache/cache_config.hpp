@@ -80,8 +80,10 @@ class CacheConfig {
 
   [[nodiscard]] const std::vector<CacheLayer>& layers() const { return layers_; }
   [[nodiscard]] const std::vector<Record>& records() const { return records_; }
-  /// The blobs of a result, bottom first; kResourceExhausted when they are too many.
-  [[nodiscard]] Result<std::vector<oci::Digest>> chain(const CachedResult& result) const;
+  /// The layers of a result by number, bottom first; kResourceExhausted when they are too many.
+  [[nodiscard]] Result<std::vector<std::size_t>> chain(const CachedResult& result) const;
+  /// Their blobs.
+  [[nodiscard]] Result<std::vector<oci::Digest>> blobs(const CachedResult& result) const;
 
  private:
   friend class ConfigReader;
@@ -102,8 +104,8 @@ class ConfigBuilder {
   [[nodiscard]] std::string config() const;
   /// The blobs of all layers in the document's order.
   [[nodiscard]] std::vector<oci::Digest> blobs() const;
-  /// The records for an image whose layers are `blobs`, bottom first: of results only those that are the image's first
-  /// layers. Empty when there is none.
+  /// The records for an image whose layers are `blobs`, bottom first: of results only those whose layers the image has.
+  /// Empty when there is none.
   [[nodiscard]] std::string inline_records(const std::vector<oci::Digest>& blobs) const;
 
  private:
@@ -122,9 +124,13 @@ class ConfigBuilder {
   [[nodiscard]] Numbers layer_order() const;
   [[nodiscard]] Numbers record_order() const;
   [[nodiscard]] std::size_t depth(std::size_t layer) const;
-  /// `results`: by record, the layer's number in the document.
-  void write_records(oci::JsonWriter& json, const Numbers& order,
-                     const std::map<std::size_t, std::size_t>& results) const;
+  /// A result in a document: a layer with all below it, or a chain of layers.
+  struct Place {
+    std::size_t top = 0;
+    Numbers chain;
+  };
+  using Results = std::map<std::size_t, Place>;  ///< by record
+  void write_records(oci::JsonWriter& json, const Numbers& order, const Results& results) const;
 };
 
 }  // namespace slipway::buildcache

@@ -40,7 +40,7 @@ TEST(CacheConfig, WhatWasBuiltIsRead) {
   EXPECT_TRUE(lookup.matching(digest("copy"), {{{"", steps[0]}}, {{"", roots[0]}}}).empty());
   const auto& result = lookup.record(copies[0]).results.at(0);
   EXPECT_EQ(result.created, (Timestamp{9, 5}));
-  EXPECT_EQ(lookup.config().chain(result).value(), (std::vector{digest("l0"), digest("l1"), digest("l2")}));
+  EXPECT_EQ(lookup.config().blobs(result).value(), (std::vector{digest("l0"), digest("l1"), digest("l2")}));
 }
 
 TEST(CacheConfig, TheOrderOfAddingDoesNotShow) {
@@ -61,16 +61,20 @@ TEST(CacheConfig, InlineNamesLayersByTheirPlace) {
   const auto base = builder.add(digest("base"));
   const auto step = builder.add(digest("step"), {{{"", base}}});
   const auto other = builder.add(digest("other"), {{{"", base}}});
+  const auto linked = builder.add(digest("linked"));
+  builder.add_result(linked, {digest("l2")}, Timestamp{7, 0});
   builder.add_result(step, {digest("l0"), digest("l1")}, Timestamp{7, 0});
   builder.add_result(other, {digest("l0"), digest("x")}, Timestamp{7, 0});
   const std::vector image = {digest("l0"), digest("l1"), digest("l2")};
   const std::string records = builder.inline_records(image);
   const auto config = CacheConfig::parse_inline(records, image).value();
-  EXPECT_EQ(config.records().size(), 2u) << "what is not in the image is left out: " << records;
+  EXPECT_EQ(config.records().size(), 3u) << "what is not in the image is left out: " << records;
   const Lookup lookup(config);
   const auto found = lookup.matching(digest("step"), {{{"", lookup.roots(digest("base")).at(0)}}});
   ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(config.chain(lookup.record(found[0]).results.at(0)).value(), (std::vector{digest("l0"), digest("l1")}));
+  EXPECT_EQ(config.blobs(lookup.record(found[0]).results.at(0)).value(), (std::vector{digest("l0"), digest("l1")}));
+  const auto& chain = lookup.record(lookup.roots(digest("linked")).at(0)).results.at(0);
+  EXPECT_EQ(config.blobs(chain).value(), (std::vector{digest("l2")})) << "a layer that stands upon others there";
   EXPECT_EQ(builder.inline_records({digest("y")}), "") << "nothing of it is there";
 }
 
@@ -84,8 +88,8 @@ TEST(CacheConfig, GoLeavesOutZeros) {
   EXPECT_EQ(config->layers()[1].parent, 0u);
   const auto& results = config->records()[0].results;
   ASSERT_EQ(results.size(), 2u);
-  EXPECT_EQ(config->chain(results[0]).value(), (std::vector{digest("a"), digest("b")}));
-  EXPECT_EQ(config->chain(results[1]).value(), (std::vector{digest("b"), digest("a")}));
+  EXPECT_EQ(config->blobs(results[0]).value(), (std::vector{digest("a"), digest("b")}));
+  EXPECT_EQ(config->blobs(results[1]).value(), (std::vector{digest("b"), digest("a")}));
 }
 
 TEST(CacheConfig, CirclesAreRefused) {
@@ -94,8 +98,8 @@ TEST(CacheConfig, CirclesAreRefused) {
             Code::kInvalidArgument);
   EXPECT_EQ(code_of("{\"records\":[{\"digest\":" + quoted("a") + ",\"inputs\":[[{\"link\":0}]]}]}"),
             Code::kInvalidArgument);
-  EXPECT_EQ(code_of("{\"records\":[{\"digest\":" + quoted("a") + ",\"inputs\":[[{\"link\":1}]]},{\"digest\":" +
-                    quoted("b") + ",\"inputs\":[[{\"link\":0}]]}]}"),
+  EXPECT_EQ(code_of("{\"records\":[{\"digest\":" + quoted("a") +
+                    ",\"inputs\":[[{\"link\":1}]]},{\"digest\":" + quoted("b") + ",\"inputs\":[[{\"link\":0}]]}]}"),
             Code::kInvalidArgument);
 }
 
@@ -122,10 +126,10 @@ TEST(CacheConfig, LimitsComeBeforeWork) {
   std::string layers = "{\"layers\":[{\"blob\":" + quoted("a") + ",\"parent\":-1}";
   for (std::size_t i = 1; i < kLayerLimit; ++i)
     layers += ",{\"blob\":" + quoted("a") + ",\"parent\":" + std::to_string(i - 1) + "}";
-  const auto config = CacheConfig::parse(layers + "],\"records\":[{\"digest\":" + quoted("r") +
-                                         ",\"layers\":[{\"layer\":9999}]}]}");
+  const auto config =
+      CacheConfig::parse(layers + "],\"records\":[{\"digest\":" + quoted("r") + ",\"layers\":[{\"layer\":9999}]}]}");
   ASSERT_TRUE(config) << config.error().what();
-  const auto chain = config->chain(config->records()[0].results[0]);
+  const auto chain = config->blobs(config->records()[0].results[0]);
   ASSERT_FALSE(chain);
   EXPECT_EQ(chain.error().code(), Code::kResourceExhausted);
 }

@@ -26,8 +26,7 @@ std::string base64(std::string_view bytes) {
     std::uint32_t group = 0;
     for (std::size_t n = 0; n < 3; ++n)
       group = (group << 8) | (n < count ? static_cast<unsigned char>(bytes[i + n]) : 0u);
-    for (std::size_t n = 0; n < 4; ++n)
-      out += n <= count ? kAlphabet[(group >> (18 - 6 * n)) & 63] : '=';
+    for (std::size_t n = 0; n < 4; ++n) out += n <= count ? kAlphabet[(group >> (18 - 6 * n)) & 63] : '=';
   }
   return out;
 }
@@ -163,8 +162,9 @@ void write_mount(oci::JsonWriter& json, const ExecMount& mount) {
   if (mount.type == Type::kCache) {
     // A cache that is called what every cache of its target is called keeps its name; of any other it does not count.
     const auto slash = mount.id.find('/');
-    const bool plain = mount.sharing == 0 && (mount.id == mount.target ||
-                                              (slash != std::string::npos && mount.id.substr(slash + 1) == mount.target));
+    const bool plain =
+        mount.sharing == 0 &&
+        (mount.id == mount.target || (slash != std::string::npos && mount.id.substr(slash + 1) == mount.target));
     json.key("cacheOpt");
     json.begin_object();
     if (plain) json.nonempty("ID", mount.id);

@@ -71,11 +71,11 @@ struct ExecMount {
   std::string target;
   std::int64_t output = -1;  ///< -1: none; 0 of secrets and ssh, as BuildKit has it
   bool read_only = false;
-  std::int64_t size = 0;          ///< tmpfs
-  std::string id;                 ///< cache, secret, ssh
-  int sharing = 0;                ///< cache: shared, private, locked
+  std::int64_t size = 0;                     ///< tmpfs
+  std::string id;                            ///< cache, secret, ssh
+  int sharing = 0;                           ///< cache: shared, private, locked
   std::uint32_t uid = 0, gid = 0, mode = 0;  ///< secret, ssh
-  bool optional = false;          ///< secret, ssh
+  bool optional = false;                     ///< secret, ssh
 };
 struct SecretVariable {
   std::string id, name;

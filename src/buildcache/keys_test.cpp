@@ -35,10 +35,7 @@ TEST(BuildkitKeys, Copy) {
   const CopyAction b{.source = "/b.txt", .target = "/work/", .owner = std::nullopt, .chmod = ""};
   EXPECT_EQ(copy_digest({a, b}, true, 2).text(),
             "sha256:2352f36f9b2342efb89ea5c2d0a6923ea7d8938eb664a30aed08420ee2d4f708");
-  EXPECT_EQ(copy_digest({{.source = "/work/src",
-                          .target = "/s",
-                          .owner = Owner::parse("app:1001", 0),
-                          .chmod = "640"}},
+  EXPECT_EQ(copy_digest({{.source = "/work/src", .target = "/s", .owner = Owner::parse("app:1001", 0), .chmod = "640"}},
                         true, 2)
                 .text(),
             "sha256:24479b8e6df06028bcd9a9aa051011adbed453d8c051c9d6bb3f08d659964c6c");

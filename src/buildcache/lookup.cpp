@@ -9,6 +9,11 @@ Lookup::Lookup(CacheConfig config) : config_(std::move(config)) {
   for (std::size_t i = 0; i < config_.records().size(); ++i) by_digest_[config_.records()[i].digest].push_back(i);
 }
 
+Lookup::Records Lookup::of(const oci::Digest& digest) const {
+  const auto known = by_digest_.find(digest);
+  return known == by_digest_.end() ? Records() : known->second;
+}
+
 Lookup::Records Lookup::roots(const oci::Digest& digest) const {
   Records found;
   if (const auto known = by_digest_.find(digest); known != by_digest_.end())

@@ -18,7 +18,9 @@ class Lookup {
   explicit Lookup(CacheConfig config);
   [[nodiscard]] const CacheConfig& config() const { return config_; }
 
-  /// Records of that digest without inputs.
+  /// Records of that digest.
+  [[nodiscard]] Records of(const oci::Digest& digest) const;
+  /// Those without inputs.
   [[nodiscard]] Records roots(const oci::Digest& digest) const;
   /// Records of that digest which have for every input one of the links given for it.
   [[nodiscard]] Records matching(const oci::Digest& digest, const std::vector<std::vector<Link>>& inputs) const;

@@ -176,10 +176,16 @@ Status set_caches(build::Request& request, const Arguments& arguments, const reg
   for (const auto& text : arguments.values("no-cache-filter"))
     for (const auto& stage : TRY(option_fields(text)))
       if (!stage.empty()) request.no_cache_stages.push_back(stage);
+  Caches caches;
   for (const auto& [way, option] : {std::pair(CacheWay::kFrom, "cache-from"), std::pair(CacheWay::kTo, "cache-to")})
-    for (const auto& text : arguments.values(option))
-      for (const auto& cache : TRY(parse_cache(way, text, environment)))
-        request.notes.push_back(cache_note(way, cache));
+    for (const auto& text : arguments.values(option)) TRY(parse_cache(way, text, environment, caches));
+  // buildx's older spelling of --cache-to type=inline
+  for (const auto& [name, value] : request.build_args)
+    if (name == "BUILDKIT_INLINE_CACHE" && parse_bool(value, name).value_or(false))
+      caches.targets.push_back({.in_image = true, .place = {}, .format = {}});
+  request.cache_from = std::move(caches.sources);
+  request.cache_to = std::move(caches.targets);
+  for (auto& note : caches.notes) request.notes.push_back(std::move(note));
   return {};
 }
 
@@ -230,8 +236,12 @@ const std::vector<Option>& own_options() {
       {.name = "cache-from",
        .takes = Takes::kValues,
        .value = "CACHE",
-       .help = "read and not used (a warning says so): the store is the cache"},
-      {.name = "cache-to", .takes = Takes::kValues, .value = "CACHE", .help = "likewise"},
+       .help = "use a cache made elsewhere: an image's name, or type=registry,ref=NAME, type=local,src=DIRECTORY"},
+      {.name = "cache-to",
+       .takes = Takes::kValues,
+       .value = "CACHE",
+       .help = "write the results of the steps: type=registry,ref=NAME, type=local,dest=DIRECTORY, type=inline (in the "
+               "image); mode=max for all steps"},
       {.name = "call",
        .takes = Takes::kValue,
        .value = "METHOD",

@@ -127,21 +127,110 @@ std::string shown(CacheWay way, const CacheType& type, const Attributes& given) 
                             printable(std::string_view(found->second).substr(0, found->second.find('?')), 256));
 }
 
+bool switch_of(const Attributes& given, const std::string& key, bool usual) {
+  const auto found = given.find(key);
+  if (found == given.end()) return usual;
+  return parse_bool(found->second, key).value_or(usual);  // it was judged before
+}
+
+std::string value_of(const Attributes& given, const std::string& key) {
+  const auto found = given.find(key);
+  return found == given.end() ? std::string() : found->second;
+}
+
+Result<build::CachePlace> place_of(CacheWay way, const CacheType& type, const Attributes& given) {
+  build::CachePlace place;
+  place.title = shown(way, type, given);
+  if (type.name == "registry") {
+    place.reference = TRY(oci::Reference::parse(value_of(given, "ref")));
+    place.insecure = switch_of(given, "registry.insecure", false);
+    return place;
+  }
+  place.directory = value_of(given, way == CacheWay::kFrom ? "src" : "dest");
+  if (const std::string tag = value_of(given, "tag"); !tag.empty()) place.tag = tag;
+  if (const std::string text = value_of(given, "digest"); !text.empty() && way == CacheWay::kFrom) {
+    const auto digest = oci::Digest::parse(text);
+    if (!digest) return std::unexpected(usage(way, digest.error().what()));
+    place.digest = *digest;
+  }
+  return place;
+}
+
+/// How the layers of a cache are compressed.
+Status set_format(const Attributes& given, build::CacheTarget& target) {
+  auto& format = target.format;
+  const std::string name = value_of(given, "compression"), level = value_of(given, "compression-level");
+  if (name == "estargz")
+    return std::unexpected(
+        usage(CacheWay::kTo, "compression=estargz is not in this version; there are uncompressed, gzip and zstd"));
+  if (name == "uncompressed") format.compression = oci::Compression::kNone;
+  if (name == "gzip") format.compression = oci::Compression::kGzip;
+  if (name == "zstd") format.compression = oci::Compression::kZstd;
+  format.force = switch_of(given, "force-compression", false);
+  if (format.force && !format.compression) format.compression = oci::Compression::kGzip;
+  if (level.empty() || format.compression == oci::Compression::kNone) return {};
+  const bool zstd = format.compression == oci::Compression::kZstd;
+  const auto number = parse_size(level);
+  if (!number || *number > (zstd ? 22 : 9))
+    return std::unexpected(usage(CacheWay::kTo, fmt::format("compression-level of {} is 0 to {}, not {}",
+                                                            zstd ? "zstd" : "gzip", zstd ? 22 : 9, quoted(level, 64))));
+  if (!format.compression) format.compression = oci::Compression::kGzip;
+  if (!zstd || *number > 0) format.level = static_cast<int>(*number);
+  return {};
+}
+
+Result<build::CacheTarget> target_of(const CacheType& type, const Attributes& given) {
+  build::CacheTarget target;
+  target.all = value_of(given, "mode") == "max";
+  target.ignore_error = switch_of(given, "ignore-error", false);
+  if (type.name == "inline") {
+    target.in_image = true;
+    return target;
+  }
+  target.place = TRY(place_of(CacheWay::kTo, type, given));
+  const bool oci = switch_of(given, "oci-mediatypes", true);
+  target.image_manifest = switch_of(given, "image-manifest", oci);
+  if (target.image_manifest && !oci)
+    return std::unexpected(
+        usage(CacheWay::kTo, "an image manifest has OCI media types: image-manifest=true needs oci-mediatypes=true"));
+  if (!oci) target.format.family = oci::Family::kDocker;
+  TRY(set_format(given, target));
+  return target;
+}
+
+Status take(CacheWay way, const CacheType& type, const Attributes& given, Caches& caches) {
+  const bool known = type.name == "registry" || type.name == "local";
+  if (way == CacheWay::kTo && (known || type.name == "inline")) {
+    caches.targets.push_back(TRY(target_of(type, given)));
+  } else if (known) {
+    auto place = TRY(place_of(way, type, given));
+    caches.sources.push_back({std::move(place)});
+  } else if (type.name == "inline") {
+    caches.notes.emplace_back(
+        "--cache-from type=inline names no image: read an image's cache with type=registry,ref=IMAGE");
+  } else {
+    caches.notes.push_back(
+        fmt::format("{} {} is not {}: of caches that travel this version has registry, local and "
+                    "inline",
+                    option_of(way), shown(way, type, given), way == CacheWay::kFrom ? "read" : "written"));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::vector<std::string>> parse_cache(CacheWay way, std::string_view text,
-                                             const registry::Environment& environment) {
-  std::vector<std::string> out;
-  if (text.empty()) return out;  // a variable of a pipeline that is not set
+Status parse_cache(CacheWay way, std::string_view text, const registry::Environment& environment, Caches& caches) {
+  if (text.empty()) return {};  // a variable of a pipeline that is not set
   const auto fields = csv_fields(text);
   if (!fields) return std::unexpected(usage(way, fields.error().what()));
   const bool references = std::none_of(fields->begin(), fields->end(), [](const auto& f) { return f.contains('='); });
   if (references) {
+    const CacheType* type = TRY(find_type(way, "registry"));
     for (const auto& field : *fields) {
       TRY(check_reference(way, field));
-      out.push_back("type=registry,ref=" + printable(field, 300));
+      TRY(take(way, *type, {{"ref", field}}, caches));
     }
-    return out;
+    return {};
   }
   Attributes given;
   for (std::size_t i = 0; i < fields->size(); ++i) {
@@ -157,16 +246,7 @@ Result<std::vector<std::string>> parse_cache(CacheWay way, std::string_view text
   given.erase(named);
   TRY(check_keys(way, *type, given));
   TRY(check_needs(way, *type, given, environment));
-  out.push_back(shown(way, *type, given));
-  return out;
-}
-
-std::string cache_note(CacheWay way, std::string_view cache) {
-  if (way == CacheWay::kFrom)
-    return fmt::format("--cache-from {} is not read: this version has no caches that travel, the store is the cache",
-                       cache);
-  return fmt::format("--cache-to {} is not written: this version has no caches that travel, the store is the cache",
-                     cache);
+  return take(way, *type, given, caches);
 }
 
 }  // namespace slipway::cli

@@ -260,7 +260,10 @@ TEST(BuildRequest, WhatChangesNothingIsTold) {
   const auto request =
       request_of({"--memory=1g", "--cache-from=a", "--cache-to", "type=inline", "--builder", "b", "."});
   ASSERT_TRUE(request) << request.error().what();
-  EXPECT_EQ(request->notes.size(), 4u);
+  EXPECT_EQ(request->notes.size(), 2u);
+  EXPECT_EQ(request->cache_from.size(), 1u);
+  EXPECT_EQ(request->cache_to.size(), 1u);
+  EXPECT_TRUE(request_of({"--build-arg=BUILDKIT_INLINE_CACHE=1", "."})->cache_to.at(0).in_image);
   EXPECT_TRUE(
       request_of({"."},
                  {{"DOCKER_BUILDKIT", "0"}, {"BUILDKIT_COLORS", "run=green"}, {"BUILDX_NO_DEFAULT_ATTESTATIONS", "1"}})

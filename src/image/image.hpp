@@ -36,6 +36,7 @@ struct Resolved {
   std::string target_media_type;
   oci::Manifest manifest;
   oci::ImageConfig config;
+  registry::Trust trust = registry::Trust::kVerified;  ///< of where its layers come from
   bool named = false;                   ///< resolve() gave it its name, before its layers were seen
   std::optional<store::Name> replaced;  ///< what had that name until then
 };
@@ -46,6 +47,8 @@ struct PushOptions {
   registry::Trust trust = registry::Trust::kVerified;
   /// What transfers are told of, begun and ended by the caller; nothing: the push is a vertex of its own.
   std::optional<progress::VertexId> vertex = {};
+  /// Makes the bytes of a blob be here that is neither here nor there: those of layers that nothing has needed yet.
+  std::function<Status(const oci::Descriptor& blob, const Cancel& cancel)> fetch = {};
 };
 
 struct Images {
@@ -67,6 +70,9 @@ struct Images {
   /// Makes sure that all blobs of the image are here (for save, push) without unpacking.
   [[nodiscard]] Status fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
                              const Cancel& cancel) const;
+  /// The layers among them, all or those that `wanted` names.
+  [[nodiscard]] Status fetch_layers(const Resolved& image, const std::vector<oci::Digest>& wanted, progress::Sink& sink,
+                                    progress::VertexId vertex, const Cancel& cancel) const;
   /// As fetch(), of a manifest that is here; `reference` says where from.
   [[nodiscard]] Status fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,
                                    progress::VertexId vertex, const Cancel& cancel) const;

@@ -1,4 +1,7 @@
 #include "image/image.hpp"
+
+#include <algorithm>
+
 #include "image/parallel.hpp"
 #include "image/resolver.hpp"
 #include "image/transfers.hpp"
@@ -46,6 +49,19 @@ Result<std::vector<store::Snapshot>> Images::unpack(const Resolved& image, progr
 Status Images::fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
                      const Cancel& cancel) const {
   return fetch_blobs(image.reference, image.manifest, sink, vertex, cancel);
+}
+
+Status Images::fetch_layers(const Resolved& image, const std::vector<oci::Digest>& wanted, progress::Sink& sink,
+                            progress::VertexId vertex, const Cancel& cancel) const {
+  const Transfers transfers(*this, image.reference, sink, vertex, image.trust);
+  std::vector<const oci::Descriptor*> blobs;
+  for (const auto& layer : image.manifest.layers())
+    if (wanted.empty() || std::ranges::find(wanted, layer.digest) != wanted.end()) blobs.push_back(&layer);
+  return for_each_parallel(blobs.size(), client.parallel_transfers(), cancel,
+                           [&](std::size_t i, const Cancel& inner) -> Status {
+                             (void)TRY(transfers.ensure(*blobs[i], nullptr, inner));
+                             return {};
+                           });
 }
 
 Status Images::fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,

@@ -29,6 +29,7 @@ class Push {
         vertex_(vertex),
         cancel_(cancel),
         by_digest_(options.by_digest),
+        fetch_(options.fetch),
         repository_(images.client.repository(reference, options.trust)) {}
 
   Result<oci::Descriptor> run(oci::Digest target, std::string media_type) {
@@ -104,9 +105,10 @@ class Push {
   }
 
   Status upload(const oci::Descriptor& blob, const Cancel& cancel) {
-    (void)TRY(images_.store.acquire_blob(images_.lease, blob.digest));
+    const bool present = TRY(here(blob.digest));
     TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
     const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
+      if (!present && fetch_) TRY(fetch_(blob, cancel));
       auto file = std::make_shared<sys::Fd>(TRY(images_.store.open_blob(blob.digest)));
       return layer::Source([file, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {
         const std::size_t got = TRY(sys::read_some_at(file->get(), buffer, size, offset));
@@ -131,6 +133,7 @@ class Push {
   const progress::VertexId vertex_;
   const Cancel& cancel_;
   const bool by_digest_;
+  const std::function<Status(const oci::Descriptor&, const Cancel&)> fetch_;
   const registry::Repository repository_;
   std::vector<oci::Descriptor> blobs_;
   std::vector<Document> documents_;

@@ -18,7 +18,7 @@ oci::Digest lock_name(const oci::ChainId& chain) { return oci::Digest::of("unpac
 }  // namespace
 
 Unpacking::Unpacking(const Images& images, const Resolved& image, progress::Sink& sink, progress::VertexId vertex)
-    : images_(images), image_(image), transfers_(images, image.reference, sink, vertex) {
+    : images_(images), image_(image), transfers_(images, image.reference, sink, vertex, image.trust) {
   const auto& diffs = image.config.view().diff_ids;
   for (std::size_t i = 0; i < diffs.size(); ++i) {
     const auto parent = i == 0 ? std::nullopt : std::optional(layers_.back().chain);

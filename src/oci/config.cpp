@@ -21,6 +21,8 @@
 namespace slipway::oci {
 namespace {
 
+constexpr std::string_view kInlineCache = "moby.buildkit.cache.v0";
+
 using Strings = std::vector<std::string>;
 
 /// Times outside these years have no RFC 3339 text (reading a zone's offset may lead out of them).
@@ -139,6 +141,8 @@ Result<ImageConfigView> read_config(const Json& json) {
   if (const auto config = json.find("config")) out.config = TRY(read_run_config(*config));
   if (const auto rootfs = json.find("rootfs")) out.diff_ids = TRY(read_diff_ids(*rootfs));
   for (const Json entry : TRY(json.list("history"))) out.history.push_back(TRY(read_history(entry)));
+  if (const auto cache = json.find(kInlineCache); cache && cache->is_string())
+    out.inline_cache = TRY(cache->as_string());
   return out;
 }
 
@@ -208,6 +212,7 @@ std::string write_config(const ImageConfigView& view) {
     for (const History& entry : view.history) write_history(json, entry);
     json.end_array();
   }
+  json.nonempty(kInlineCache, view.inline_cache);
   json.member("os", view.platform.os);
   json.nonempty("os.features", view.platform.os_features);
   json.nonempty("os.version", view.platform.os_version);

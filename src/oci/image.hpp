@@ -165,6 +165,7 @@ struct ImageConfigView {
   RunConfig config;
   std::vector<DiffId> diff_ids;
   std::vector<History> history;
+  std::string inline_cache = {};  ///< BuildKit's cache records (buildcache/), in base64, as they came
   friend bool operator==(const ImageConfigView&, const ImageConfigView&) = default;
 };
 

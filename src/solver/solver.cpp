@@ -68,6 +68,7 @@ class Solve {
         nodes_(graph.vertices().size()),
         forced_(graph.vertices().size()),
         events_(1 << 20),
+        solved_(options.solved),
         light_(2),
         finishers_(2),
         runners_(std::max<std::size_t>(1, options.parallelism)) {
@@ -86,6 +87,10 @@ class Solve {
       (*event)();
       settle();
     }
+    if (solved_ != nullptr)
+      for (const Node& node : nodes_)
+        solved_->push_back(
+            {node.fast_key, node.key, node.record ? std::optional(node.record->value) : std::nullopt, node.output});
     if (error_) return std::unexpected(*error_);
     TRY(user_.check());
     std::vector<OutputPtr> outputs;
@@ -237,8 +242,15 @@ class Solve {
     node.fast = Step::kRunning;
     if (!looks_up(v) || forced_[v].contents) return fast_answer(v, std::optional<Record>{});
     post(
-        light_, [this, key = *node.fast_key] { return records_.find(key); },
+        light_, [this, v, key = *node.fast_key] { return find(v, key, {}); },
         [this, v](Result<std::optional<Record>> record) { fast_answer(v, std::move(record)); });
+  }
+
+  /// A record under the key, or what is known of the vertex otherwise.
+  Result<std::optional<Record>> find(std::size_t v, const Key& key, const std::vector<OutputPtr>& outputs) {
+    auto record = TRY(records_.find(key));
+    if (!record) record = TRY(records_.find_otherwise(v, key, outputs));
+    return record;
   }
 
   void fast_answer(std::size_t v, Result<std::optional<Record>> record) {
@@ -286,7 +298,7 @@ class Solve {
             }
           }
           slow.key = combine(definition, parts);
-          if (looks_up(v)) slow.record = TRY(records_.find(slow.key));
+          if (looks_up(v)) slow.record = TRY(find(v, slow.key, outputs));
           return slow;
         },
         [this, v](Result<Slow> slow) {
@@ -519,6 +531,7 @@ class Solve {
   std::optional<Error> error_;
   std::size_t in_flight_ = 0;
   Queue<Event> events_;
+  std::vector<Solved>* solved_;
   Pool light_, finishers_, runners_;  // last: their tasks use what stands above
 };
 

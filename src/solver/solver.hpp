@@ -101,6 +101,14 @@ class Records {
   /// The record with its objects claimed for this command, or nothing.
   [[nodiscard]] virtual Result<std::optional<Record>> find(const Key& key) = 0;
   [[nodiscard]] virtual Status put(const Key& key, const Record& record) = 0;
+  /// Asked of a vertex that has no record under `key`, its fast or its slow one: what is known of it elsewhere or by
+  /// other names. `outputs`, by input: those that are there. Empty at first; it is asked again, with the slow key, once
+  /// those taken by content are.
+  [[nodiscard]] virtual Result<std::optional<Record>> find_otherwise(std::size_t vertex, const Key& key,
+                                                                     const std::vector<OutputPtr>& outputs) {
+    (void)vertex, (void)key, (void)outputs;
+    return std::nullopt;
+  }
   /// Held while an equal vertex runs in any process; released when the object dies.
   class Lock {
    public:
@@ -139,8 +147,16 @@ class Observer {
   virtual void finished(std::size_t vertex, const Error* error) = 0;
 };
 
+/// What became of a vertex, as far as it was looked at: for who tells others of it.
+struct Solved {
+  std::optional<Key> fast, key;      ///< the fast key, and the one that dependents see
+  std::optional<std::string> value;  ///< of its record, when that was a hit
+  OutputPtr output;                  ///< when something needed it
+};
+
 struct Options {
-  std::size_t parallelism = 2;  ///< vertices that run at once
+  std::size_t parallelism = 2;            ///< vertices that run at once
+  std::vector<Solved>* solved = nullptr;  ///< gets what became of every vertex, by number
 };
 
 /// Solves `targets` and what they need, nothing else. Gives their outputs in order, all finished. On the first error no

@@ -1,0 +1,102 @@
+// CacheImport: the caches that --cache-from names, read when the first step is not in the store, and what lies in them
+// under the keys of steps.
+//
+// A cache is foreign. What it says counts for this build and for builds that name the same caches again, never for
+// others (TravellingRecords); its layers are pulled when something needs them, and verified by digest and diff ID then.
+// A cache that is missing, away or broken is a warning: the steps run.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "build/buildkit_step.hpp"
+#include "build/cache_request.hpp"
+#include "build/frontend.hpp"
+#include "build/stack.hpp"
+#include "buildcache/lookup.hpp"
+
+namespace slipway::build {
+
+/// One cache that was read: of an image for several platforms, one for each.
+struct ReadCache {
+  const CachePlace* place = nullptr;
+  buildcache::Lookup lookup;
+  struct Blob {
+    oci::Descriptor descriptor;
+    std::optional<oci::DiffId> diff;
+    std::optional<Timestamp> created;
+  };
+  std::map<oci::Digest, Blob> blobs;
+  std::vector<std::optional<Timestamp>>
+      made;  ///< by layer: when its record says; only of blobs that several layers have
+};
+
+/// Reads the cache of a place; one for each image that holds one. Called from one thread.
+[[nodiscard]] Result<std::vector<ReadCache>> read_cache(const CachePlace& place, const Workshop& shop,
+                                                        const Cancel& cancel);
+
+class CacheImport {
+ public:
+  /// Everything outlives the object; `next_id` numbers what progress is told of.
+  CacheImport(const Workshop& shop, const std::vector<CacheSource>& sources, VertexIds& ids, const Cancel& cancel)
+      : shop_(shop), sources_(sources), ids_(ids), cancel_(cancel) {}
+
+  /// The graph that vertices are numbers of; before anything is looked up.
+  void set_plan(const Plan& plan) { plan_ = &plan; }
+
+  /// What a cache has for a vertex: under its key, else under those that BuildKit gives it. `outputs`: see
+  /// solver::Records. Thread safe, as everything below.
+  [[nodiscard]] Result<std::optional<solver::Record>> find(std::size_t vertex, const solver::Key& key,
+                                                           const std::vector<solver::OutputPtr>& outputs);
+
+  /// Gives the layers of a stack that came out of a cache their origin: what is missing is fetched when it is needed.
+  /// kNotFound, and a warning, when that can not be done: the step has to run.
+  [[nodiscard]] Status attach(const Stack& stack, const Cancel& cancel);
+
+  /// Contents that caches know to stand for an input of a vertex, as records: what it takes of a tree that is not here.
+  [[nodiscard]] Result<std::vector<oci::Digest>> contents(std::size_t vertex, std::size_t input);
+
+  /// Makes the bytes of a layer that a cache has be here; kNotFound when none has it.
+  [[nodiscard]] Status fetch(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel);
+  /// A repository of the registry of `reference` that a cache has the blob in.
+  [[nodiscard]] std::optional<std::string> neighbour(const oci::Reference& reference, const oci::Digest& blob);
+
+  /// What results rest upon that came from here.
+  [[nodiscard]] std::vector<std::string> names() const;
+  /// The caches, read by now.
+  [[nodiscard]] const std::vector<ReadCache>& caches();
+
+ private:
+  using Matches = std::vector<std::pair<std::size_t, std::size_t>>;  ///< cache, record
+
+  void read_all();
+  [[nodiscard]] Status find_origin(const Stack& stack, const Cancel& cancel);
+  [[nodiscard]] Status check_there(const image::Resolved& origin, const std::vector<const Layer*>& layers,
+                                   const Cancel& cancel) const;
+  [[nodiscard]] Status take_from_folder(const CachePlace& place, const std::vector<oci::Descriptor>& blobs,
+                                        const Cancel& cancel) const;
+  [[nodiscard]] std::optional<solver::Record> by_own_key(std::size_t vertex, const solver::Key& key) const;
+  /// The text of a stack for a result, if it may stand for the vertex.
+  [[nodiscard]] std::optional<std::string> stack_of(const ReadCache& cache, const buildcache::Record& record,
+                                                    std::size_t vertex) const;
+  [[nodiscard]] Result<Matches> matches(std::size_t vertex, const std::vector<solver::OutputPtr>& outputs);
+  [[nodiscard]] Result<Matches> match(std::size_t vertex, const std::vector<solver::OutputPtr>& outputs) const;
+
+  const Workshop& shop_;
+  const std::vector<CacheSource>& sources_;
+  VertexIds& ids_;
+  const Cancel& cancel_;
+  const Plan* plan_ = nullptr;
+  std::once_flag read_;
+  std::vector<ReadCache> caches_;
+  std::mutex mutex_;  ///< of matches_
+  std::map<std::size_t, Matches> matches_;
+};
+
+}  // namespace slipway::build

@@ -1,0 +1,59 @@
+#include "build/travelling_records.hpp"
+
+#include "base/text.hpp"
+
+namespace slipway::build {
+namespace {
+
+std::string scope_for(const Workshop& shop, const std::vector<std::string>& caches) {
+  std::string names;
+  for (const auto& cache : caches) names += cache + "\n";
+  return shop.scope + " with caches " + oci::Digest::of(names).hex();
+}
+
+}  // namespace
+
+TravellingRecords::TravellingRecords(const Workshop& shop, CacheImport* caches)
+    : shop_(shop), caches_(caches), own_(shop) {
+  if (caches != nullptr) borrowed_.emplace(shop, scope_for(shop, caches->names()));
+}
+
+Result<std::optional<solver::Record>> TravellingRecords::find(const solver::Key& key) {
+  auto record = TRY(own_.find(key));
+  if (!record && borrowed_) record = TRY(borrowed_->find(key));
+  return record;
+}
+
+Status TravellingRecords::put(const solver::Key& key, const solver::Record& record) {
+  if (!borrowed_) return own_.put(key, record);
+  const auto stack = TRY(Stack::decode(record.value));
+  if (stack->caches().empty()) return own_.put(key, record);
+  for (const auto& layer : stack->layers())  // what was not fetched is found in its cache again
+    if (!TRY(shop_.store.acquire_blob(shop_.lease, layer->facts()->blob.digest))) return {};
+  return borrowed_->put(key, record);
+}
+
+Result<std::optional<solver::Record>> TravellingRecords::find_otherwise(std::size_t vertex, const solver::Key& key,
+                                                                        const std::vector<solver::OutputPtr>& outputs) {
+  if (caches_ == nullptr) return std::nullopt;
+  return caches_->find(vertex, key, outputs);
+}
+
+Result<std::unique_ptr<solver::Records::Lock>> TravellingRecords::lock(const solver::Key& key, const Cancel& cancel) {
+  return own_.lock(key, cancel);
+}
+
+Status TravellingRecords::keep(const std::vector<solver::Solved>& solved) {
+  if (!borrowed_) return {};
+  for (const auto& vertex : solved) {
+    if (!vertex.value || !vertex.key || !vertex.fast || !vertex.output) continue;
+    const auto stack = Stack::decode(*vertex.value);
+    if (!stack || (*stack)->caches().empty() || TRY(borrowed_->find(*vertex.key))) continue;
+    const solver::Record record{*vertex.key, *vertex.value};
+    TRY(put(*vertex.key, record));
+    if (*vertex.fast != *vertex.key) TRY(put(*vertex.fast, record));
+  }
+  return {};
+}
+
+}  // namespace slipway::build

@@ -1,0 +1,36 @@
+// TravellingRecords: the records of the store, and behind them the caches that --cache-from names.
+//
+// What rests upon a foreign cache is kept apart from what was built here: a scope of its own per set of caches, in
+// which only builds look that name the same ones. So a poisoned cache can give results to those who chose to trust it,
+// and to nobody afterwards.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "build/cache_import.hpp"
+#include "build/store_records.hpp"
+
+namespace slipway::build {
+
+class TravellingRecords final : public solver::Records {
+ public:
+  /// `caches` may be null.
+  TravellingRecords(const Workshop& shop, CacheImport* caches);
+  Result<std::optional<solver::Record>> find(const solver::Key& key) override;
+  Status put(const solver::Key& key, const solver::Record& record) override;
+  Result<std::optional<solver::Record>> find_otherwise(std::size_t vertex, const solver::Key& key,
+                                                       const std::vector<solver::OutputPtr>& outputs) override;
+  Result<std::unique_ptr<Lock>> lock(const solver::Key& key, const Cancel& cancel) override;
+
+  /// Records what came out of a cache and is here by now, so that the next build needs no cache for it.
+  [[nodiscard]] Status keep(const std::vector<solver::Solved>& solved);
+
+ private:
+  const Workshop& shop_;
+  CacheImport* caches_;
+  StoreRecords own_;
+  std::optional<StoreRecords> borrowed_;
+};
+
+}  // namespace slipway::build
