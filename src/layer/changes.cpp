@@ -131,6 +131,9 @@ class ChangeFinder {
 
   Status judge(Child& child, std::size_t directory) {
     const std::string& above = directories_[directory].path;
+    if (!options_.ignored.empty() &&
+        std::ranges::find(options_.ignored, join_path(above, child.name)) != options_.ignored.end())
+      return {};
     if (child.name.starts_with(kWhiteoutPrefix))
       return fail(Code::kInvalidArgument, "{} can not be kept in a layer: names that begin with {} mean removed files",
                   quoted(join_path(above, child.name)), quoted(kWhiteoutPrefix));

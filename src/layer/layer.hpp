@@ -103,9 +103,11 @@ struct Written {
 /// first name of a hard-link group holds the data; a whiteout of nothing is left out; an opaque directory becomes
 /// ".wh..wh..opq". Sockets are left out. PAX format as Go's archive/tar writes it (only where ustar can not hold a
 /// field), mtimes in whole seconds as docker does, SCHILY.xattr.* for xattrs. `clamp_mtime`: mtimes later than it
-/// become it (SOURCE_DATE_EPOCH).
+/// become it (SOURCE_DATE_EPOCH). What lies at or below a path of `ignored` ("var/cache", as in the archive) is left
+/// out.
 struct ChangesOptions {
   std::optional<std::int64_t> clamp_mtime;
+  std::vector<std::string> ignored = {};
 };
 [[nodiscard]] Result<Written> write_changes(int upper, const std::vector<int>& lowers, const Target& target,
                                             const ChangesOptions& options, const Cancel& cancel);
