@@ -103,6 +103,8 @@ class Repository {
   [[nodiscard]] Status upload(const oci::Descriptor& descriptor, const OpenAt& open,
                               const std::optional<std::string>& mount_from,
                               const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const;
+  /// Whether an upload may be begun: begins one and takes it back. What a build asks before it works for an hour.
+  [[nodiscard]] Status may_push(const Cancel& cancel) const;
   /// PUT of a manifest or index under a tag or its digest.
   [[nodiscard]] Status put_manifest(const std::string& bytes, const std::string& media_type,
                                     const std::string& tag_or_digest, const Cancel& cancel) const;
