@@ -15,6 +15,7 @@
 #include "build/exporter.hpp"
 #include "build/foreign_steps.hpp"
 #include "build/frontend.hpp"
+#include "build/recut.hpp"
 #include "build/ssh_agents.hpp"
 #include "build/travelling_records.hpp"
 
@@ -33,6 +34,7 @@ class StepObserver final : public solver::Observer {
     sink_.on(progress::Started{plan_.places[vertex].id, plan_.places[vertex].name});
   }
   void judged(std::size_t vertex, const solver::Verdict& verdict) override {
+    if (const auto& step = plan_.places[vertex].cacheable) step->exact = verdict.fast.text();
     if (auto reason = explainer_.judged(vertex, verdict)) sink_.on(*std::move(reason));
   }
   void cached(std::size_t vertex) override {
@@ -109,6 +111,8 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   OpContext op_context{shop, tools.sandbox, request.source_date_epoch};
   if (request.clamp_times) op_context.clamp = request.source_date_epoch;
   op_context.remotes = &remotes;
+  op_context.resolved = &tools.resolved;
+  op_context.step_cache = tools.step_cache;
   op_context.ssh = &agents;
 
   std::shared_ptr<Context> folder;
@@ -148,8 +152,20 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
   if (!solved) keep_account(explainer, sink, std::nullopt);
   const auto outputs = TRY(std::move(solved));
   std::vector<PlatformResult> results;
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    results.push_back({planned.images[i], static_cast<const Stack&>(*outputs[i])});
+  std::vector<Recut> recuts;
+  if (request.cut.one_layer || !request.cut.ignored.empty())
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      auto cut =
+          recut(shop, planned.images[i], static_cast<const Stack&>(*outputs[i]), request.cut, op_context.clamp, cancel);
+      if (!cut) return std::unexpected(tools.store.explain(std::move(cut).error()));
+      recuts.push_back(*std::move(cut));
+    }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (recuts.empty())
+      results.push_back({planned.images[i], static_cast<const Stack&>(*outputs[i])});
+    else
+      results.push_back({recuts[i].planned, *recuts[i].stack});
+  }
 
   const progress::VertexId exporting = ids.next();
   sink.on(progress::Started{exporting, "exporting to image"});

@@ -38,7 +38,15 @@ struct File;
 struct Checked;
 }  // namespace slipway::dockerfile
 
+namespace slipway::image {
+struct Images;
+struct Resolved;
+}  // namespace slipway::image
+
 namespace slipway::build {
+
+struct Workshop;
+class StepCache;
 
 /// One --secret: what RUN --mount=type=secret shows. Never in a key, layer, record or log.
 struct Secret {
@@ -67,11 +75,26 @@ struct StepLimits {
   friend bool operator==(const StepLimits&, const StepLimits&) = default;
 };
 
+/// How a git context of the command line is fetched, beyond what its URL says.
+struct GitContext {
+  bool always = false;           ///< the context is a repository, whatever its URL looks like
+  bool any_certificate = false;  ///< whoever answers for its origin is believed
+  std::string authorization;     ///< a value of the header of that name, for its origin; no step can have it
+};
+
+/// How the layers of the image differ from what its steps left; in no key, as it is done when all steps are.
+struct LayerCut {
+  bool one_layer = false;            ///< all steps above the base image make one layer
+  std::vector<std::string> ignored;  ///< what lies at or below these paths is in no layer that is made here
+};
+
 struct Request {
   std::string context;  ///< directory, "-", http(s) URL or git reference (context_source.hpp)
   std::string
       dockerfile;  ///< path (inside the context unless that is a directory) or URL; empty: "<context>/Dockerfile"
   std::optional<std::string> dockerfile_text;
+  std::string context_directory;  ///< the directory inside `context` that is the context; empty: all of it
+  GitContext git;
   std::string target;  ///< stage name or index; empty: the last
   std::vector<std::pair<std::string, std::string>>
       build_args;  ///< resolved (a name without value was looked up by the caller)
@@ -99,8 +122,9 @@ struct Request {
   std::vector<Annotation> annotations;   ///< --annotation: of every image that is written
   std::vector<oci::Platform> platforms;  ///< --platform; none: this machine's (target_platforms.hpp)
   std::optional<std::int64_t> source_date_epoch;
-  std::string ca_bundle;           ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
-  bool clamp_times = true;         ///< with source_date_epoch: file times later than it become it
+  std::string ca_bundle;    ///< the host's CA file (SSL_CERT_FILE) to offer to RUN steps; empty: none
+  bool clamp_times = true;  ///< with source_date_epoch: file times later than it become it
+  LayerCut cut;
   std::vector<std::string> notes;  ///< what the user is told of the request: warnings
   int parallelism = 0;             ///< steps at once; 0: number of processors, at least 2
 };
@@ -132,6 +156,12 @@ struct Tools {
   std::function<Status(std::string_view)> standard_output;
   /// Gets what the checks of the Dockerfile found, before any step runs. May be empty.
   std::function<void(const dockerfile::File&, const dockerfile::Checked&)> checked;
+  StepCache* step_cache = nullptr;  ///< asked before steps run (step_cache.hpp); null: there is none
+  /// Gets every base image when its manifest is known and before its layers are fetched. May be empty.
+  std::function<Status(const Workshop&, const image::Resolved&)> resolved = {};
+  /// Gets the image with all its layers here, after all outputs, while the build still holds it; its error is the
+  /// build's. May be empty.
+  std::function<Status(const image::Images&, const oci::Descriptor&)> exported = {};
   layer::Source standard_input = {};            ///< the context "-"
   http::ClientOptions http = {};                ///< for URLs
   std::string search_path = {};                 ///< PATH, for the git program

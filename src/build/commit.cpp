@@ -38,24 +38,24 @@ class LayerSink {
 
 }  // namespace
 
-Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions& options, const Cancel& cancel) {
-  const Layer& top = *stack.layers().back();
-  const Stack below(std::vector(stack.layers().begin(), stack.layers().end() - 1));
+Result<LayerFacts> write_layer(const Workshop& shop, const std::string& upper, const std::vector<std::string>& lowers,
+                               const std::optional<oci::ChainId>& parent, Timestamp created,
+                               const CommitOptions& options, const Cancel& cancel) {
   std::vector<sys::Fd> held;
-  std::vector<int> lowers;
-  for (const auto& directory : TRY(below.lowers(shop, 0, cancel))) {
+  std::vector<int> below;
+  for (const auto& directory : lowers) {
     held.push_back(TRY(sys::open(directory, O_RDONLY | O_DIRECTORY)));
-    lowers.push_back(held.back().get());
+    below.push_back(held.back().get());
   }
-  const sys::Fd upper = TRY(sys::open(*top.directory(), O_RDONLY | O_DIRECTORY));
+  const sys::Fd tree = TRY(sys::open(upper, O_RDONLY | O_DIRECTORY));
 
   LayerSink sink(shop);
   const auto encoder =
       layer::encoder(oci::Compression::kGzip, [&](std::string_view bytes) { return sink.write(bytes); });
   const layer::Written written =
       TRY(context(layer::write_changes(
-                      upper.get(), lowers, [&](std::string_view bytes) { return encoder->write(bytes); },
-                      {.clamp_mtime = options.clamp_mtime}, cancel),
+                      tree.get(), below, [&](std::string_view bytes) { return encoder->write(bytes); },
+                      {.clamp_mtime = options.clamp_mtime, .ignored = options.ignored}, cancel),
                   "while writing the layer"));
   TRY(encoder->finish());
   const store::Blob blob = TRY(sink.commit());
@@ -63,16 +63,22 @@ Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions&
                              .blob = blob,
                              .compression = oci::Compression::kGzip,
                              .tree_bytes = written.tree_bytes}));
-
-  const auto parent = below.chain();
-  const LayerFacts facts{
+  return LayerFacts{
       .diff = written.diff_id,
       .chain = parent ? parent->next(written.diff_id) : oci::ChainId::first(written.diff_id),
       .blob = {.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = blob.digest, .size = blob.size},
       .tree_bytes = written.tree_bytes,
-      .created = top.created(),
-      .empty = written.entries == 0,
-      .caches = top.caches()};
+      .created = created,
+      .empty = written.entries == 0};
+}
+
+Status commit_top(const Workshop& shop, const Stack& stack, const CommitOptions& options, const Cancel& cancel) {
+  const Layer& top = *stack.layers().back();
+  const Stack below(std::vector(stack.layers().begin(), stack.layers().end() - 1));
+  const auto lowers = TRY(below.lowers(shop, 0, cancel));
+  const auto parent = below.chain();
+  LayerFacts facts = TRY(write_layer(shop, *top.directory(), lowers, parent, top.created(), options, cancel));
+  facts.caches = top.caches();
   if (!options.clamp_mtime) return stack.layers().back()->commit(facts, parent);
   stack.layers().back()->finish_without_tree(facts);
   return {};

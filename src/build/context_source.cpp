@@ -86,6 +86,10 @@ Result<ContextFolder> get_git(const Request& request, const Tools& tools, Remote
   for (const auto& [name, value] : request.build_args)
     if (name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR" && truth(value)) reference.keep_git_dir = true;
   GitSetup setup = remotes.git();
+  setup.any_certificate = request.git.any_certificate;
+  std::vector<Secret> secrets = request.secrets;
+  if (!request.git.authorization.empty()) secrets.push_back({"GIT_AUTH_HEADER", request.git.authorization});
+  setup.secrets = &secrets;
   if (setup.ssh_agent.empty()) {  // the person at the command line names this repository, not a Dockerfile
     setup.ssh_agent = tools.ssh_agent;
     setup.agent_only = false;
@@ -133,7 +137,7 @@ Result<std::string> read_text(const ContextFolder& folder, const std::string& pa
 
 std::string dockerfile_path(const Request& request, const ContextFolder& folder) {
   if (folder.remote) return request.dockerfile.empty() ? "Dockerfile" : clean_rooted(request.dockerfile);
-  return request.dockerfile.empty() ? request.context + "/Dockerfile" : request.dockerfile;
+  return request.dockerfile.empty() ? folder.directory + "/Dockerfile" : request.dockerfile;
 }
 
 /// Name and text.
@@ -194,9 +198,11 @@ ContextKind context_kind(const std::string& text) {
   return is_url(text) ? ContextKind::kUrl : ContextKind::kFolder;
 }
 
-Result<ContextFolder> get_context(const Request& request, const Tools& tools, RemoteSources& remotes,
-                                  const Cancel& cancel) {
-  switch (context_kind(request.context)) {
+namespace {
+
+Result<ContextFolder> get_whole(const Request& request, const Tools& tools, RemoteSources& remotes,
+                                const Cancel& cancel) {
+  switch (request.git.always ? ContextKind::kGit : context_kind(request.context)) {
     case ContextKind::kFolder:
       return get_folder(request.context);
     case ContextKind::kStream:
@@ -206,12 +212,34 @@ Result<ContextFolder> get_context(const Request& request, const Tools& tools, Re
     case ContextKind::kUrl: {
       const sys::Fd fd = TRY(open_url(request.context, remotes, cancel));
       return context(get_stream(source_of_fd(fd.get()), remotes.git().scratch, cancel),
-                     "while reading the build context {}", quoted(request.context, 300));
+                     "while reading the build context {}", quoted(shown_url(request.context), 300));
     }
     case ContextKind::kGit:
       return get_git(request, tools, remotes, cancel);
   }
   std::unreachable();
+}
+
+/// Its directory `path` in place of all of it; links are followed inside.
+Status narrow(ContextFolder& folder, const std::string& path) {
+  const sys::Fd root = TRY(sys::open(folder.directory, O_RDONLY | O_DIRECTORY));
+  const auto inside = sys::open_in_root(root.get(), path, O_RDONLY | O_DIRECTORY);
+  if (!inside)
+    return fail(Code::kNotFound, "the build context has no directory {}: {}", quoted(path, 300), inside.error().what());
+  const std::unique_ptr<char, decltype(&::free)> real(
+      ::realpath(fmt::format("/proc/self/fd/{}", inside->get()).c_str(), nullptr), &::free);
+  if (!real) return fail_errno("cannot tell where the directory {} of the build context is", quoted(path, 300));
+  folder.directory = real.get();
+  return {};
+}
+
+}  // namespace
+
+Result<ContextFolder> get_context(const Request& request, const Tools& tools, RemoteSources& remotes,
+                                  const Cancel& cancel) {
+  auto folder = TRY(get_whole(request, tools, remotes, cancel));
+  if (!request.context_directory.empty()) TRY(narrow(folder, request.context_directory));
+  return folder;
 }
 
 Result<dockerfile::File> read_dockerfile(const Request& request, const ContextFolder& folder, RemoteSources& remotes,

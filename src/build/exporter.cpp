@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "build/cache_export.hpp"
+#include "build/recompress.hpp"
 #include "build/target_platforms.hpp"
 
 namespace slipway::build {
@@ -72,6 +73,10 @@ Result<Exported> Exporter::run() {
     if (output.type == Type::kImage) TRY(keep(output));
   for (const auto& output : request_.outputs)
     if (output.push) TRY(push(output));
+  if (tools_.exported) {
+    for (const auto& result : results_) TRY(fetch_layers(shop_, result.stack, vertex_, cancel_));
+    TRY(tools_.exported(shop_.images, main.manifest));
+  }
   return main;
 }
 
@@ -81,6 +86,7 @@ Result<Exported> Exporter::image(const ImageFormat& format) {
   ImageFormat whole = format;
   // Those of the output are the closer ones: they come last, and the last of a key counts.
   whole.annotations.insert(whole.annotations.begin(), request_.annotations.begin(), request_.annotations.end());
+  if (whole.family_of_base && !results_.empty()) whole.family = results_[0].planned.base_family;
   std::vector<Exported> of_platforms;
   for (const auto& result : results_) {
     const std::string records = TRY(inline_records(result));

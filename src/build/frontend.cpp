@@ -19,6 +19,8 @@ namespace df = dockerfile;
 /// Memory that the settings of all stages may take: a stage inherits those of the one it is built FROM, so they can
 /// grow with the square of the file.
 constexpr std::size_t kSettingsLimit = 256 << 20;
+/// The digest of kaniko's image of nothing (go-containerregistry's empty.Image), which its keys begin with.
+constexpr std::string_view kKanikoScratch = "sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4";
 constexpr std::string_view kScratchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The stages, contexts and images that an instruction reads besides its own stage.
@@ -79,6 +81,8 @@ class Frontend {
                         .author = std::move(state.author),
                         .platform = platform_,
                         .config_platform = config_platform(state.image_platform),
+                        .base_family = state.base_family,
+                        .base_layers = state.base_layers,
                         .history = history_of(target)};
   }
 
@@ -290,6 +294,7 @@ class Frontend {
     } else if (base.stage && !is_number(from.image)) {
       state = states_.at(*base.stage);
       state.cmd_set = false;
+      state.chain = StepChain::begin(state.chain);
       built_from = base.stage;
     } else {
       auto resolved = sources_.resolve(from.image, platform, stage.from.source);
@@ -298,6 +303,7 @@ class Frontend {
       // asked for nothing: the steps are for what the image is for
       if (platforms_.implicit && stage.from.platform.empty()) state.platform = state.image_platform.normalized();
     }
+    if (context_.step_cache != nullptr) state.earlier_args = earlier_args_;
     if (names.platform) names.platform = state.platform;
     if (state.environment.entries().empty()) state.environment = state.image_environment;
     StageTools tools{file_,
@@ -315,6 +321,9 @@ class Frontend {
                      runs_again(stage)};
     TRY(run_triggers(from.image, index, state, names, tools));
     for (const auto& instruction : stage.instructions) TRY(plan_instruction(instruction, index, state, names, tools));
+    if (context_.step_cache != nullptr)
+      for (const auto& arg : state.args)
+        if (arg.value) earlier_args_.set(arg.name, *arg.value);
     return keep(index, std::move(state), built_from);
   }
 
@@ -339,6 +348,9 @@ class Frontend {
     const oci::ImageConfigView& view = image->config.view();
     state.config = view.config;
     state.image_platform = view.platform;
+    state.base_family = image->manifest.family();
+    state.base_layers = view.diff_ids.size();
+    if (context_.step_cache != nullptr) state.chain = StepChain::begin(image->manifest.digest().text());
     state.image_environment = Environment(std::exchange(state.config.env, {}));
     // So that `ENV PATH=/opt/bin:$PATH` and a shell find the usual places.
     if (!state.image_environment.find("PATH")) state.image_environment.set("PATH", kScratchPath);
@@ -361,6 +373,7 @@ class Frontend {
     state.platform = state.image_platform = platform;
     state.image_environment.set("PATH", kScratchPath);
     state.config.working_dir = "/";
+    if (context_.step_cache != nullptr) state.chain = StepChain::begin(std::string(kKanikoScratch));
     return state;
   }
 
@@ -422,6 +435,7 @@ class Frontend {
   std::map<std::size_t, StageState> states_;  // their history apart, in histories_
   std::map<std::size_t, std::vector<PlannedHistory>> histories_;
   std::map<std::size_t, std::size_t> bases_;  // the stage that a stage is built FROM
+  Environment earlier_args_;                  // for StageState::earlier_args
   std::size_t kept_bytes_ = 0;
 };
 

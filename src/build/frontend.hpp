@@ -28,8 +28,10 @@ struct PlannedImage {
   std::size_t target = 0;
   oci::RunConfig config;
   std::string author;
-  oci::Platform platform;         ///< that was asked for: what an index calls it
-  oci::Platform config_platform;  ///< what its config says
+  oci::Platform platform;                          ///< that was asked for: what an index calls it
+  oci::Platform config_platform;                   ///< what its config says
+  oci::Family base_family = oci::Family::kDocker;  ///< of the image that it is made from
+  std::size_t base_layers = 0;                     ///< of the image that it is made from
   std::vector<PlannedHistory> history;
 };
 

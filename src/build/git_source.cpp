@@ -160,6 +160,8 @@ Result<std::vector<std::string>> GitRepository::environment() const {
       {"http.lowSpeedTime", "60"},     {"safe.directory", "*"},
       {"submodule.recurse", "false"},  {"fetch.writeCommitGraph", "false"},
   };
+  if (setup_.any_certificate && !git_.origin.empty())
+    config.emplace_back("http." + git_.origin + "/.sslVerify", "false");
   if (!git_.origin.empty()) {
     const Secret* header = secret_for(setup_, "GIT_AUTH_HEADER", git_.origin);
     const Secret* token = header != nullptr ? nullptr : secret_for(setup_, "GIT_AUTH_TOKEN", git_.origin);

@@ -27,6 +27,8 @@ class LayerOp : public DescribedOp {
   [[nodiscard]] const Place& place() const { return place_; }
 
  private:
+  [[nodiscard]] Result<std::optional<solver::OutputPtr>> from_cache(const Stack& base, const Cancel& cancel) const;
+  [[nodiscard]] Status place_cached(const Stack& stack) const;
   const OpContext& context_;
   Place place_;
   bool off_key_ = false;

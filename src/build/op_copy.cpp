@@ -24,8 +24,8 @@ Result<Tree> tree_of(const Workshop& shop, const solver::Output& output, progres
 
 class CopyOp final : public LayerOp {
  public:
-  CopyOp(const OpContext& op_context, Place place, CopySpec spec)
-      : LayerOp(op_context, std::move(place)), spec_(std::move(spec)) {}
+  CopyOp(const OpContext& op_context, Place place, CopySpec spec, StepChain chain)
+      : LayerOp(op_context, std::move(place)), spec_(std::move(spec)), chain_(std::move(chain)) {}
 
   std::string_view kind() const override { return "copy"; }
 
@@ -42,6 +42,7 @@ class CopyOp final : public LayerOp {
     ListingWriter files;
     const auto sum = [&]() -> Result<solver::Key> {
       const Tree tree = TRY(tree_of(context().shop, output, place().id, cancel));
+      if (chain_) chain_.tell(TRY(kaniko_file_keys(tree, spec_.sources, cancel)));
       return content_of(tree, nullptr, &files, cancel);
     };
     auto digest = sum();
@@ -299,6 +300,7 @@ class CopyOp final : public LayerOp {
   }
 
   CopySpec spec_;
+  StepChain chain_;                                             ///< is told of the files of a stage
   std::vector<Pattern> patterns_;                               ///< of definition(): the rest comes after it
   std::optional<oci::Digest> content_;                          ///< of what is taken of the context; likewise
   std::map<oci::Digest, std::string> listings_;                 ///< of what is taken of stages
@@ -345,8 +347,8 @@ class WorkdirOp final : public LayerOp {
 
 }  // namespace
 
-std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec) {
-  return std::make_shared<CopyOp>(context, std::move(place), std::move(spec));
+std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec, StepChain chain) {
+  return std::make_shared<CopyOp>(context, std::move(place), std::move(spec), std::move(chain));
 }
 
 std::shared_ptr<solver::Op> workdir_op(const OpContext& context, Place place, std::string path, std::string user) {

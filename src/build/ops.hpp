@@ -14,6 +14,7 @@
 #include "build/file_sums.hpp"
 #include "build/run_mounts.hpp"
 #include "build/stack.hpp"
+#include "build/step_cache.hpp"
 #include "dockerfile/dockerfile.hpp"
 #include "solver/solver.hpp"
 
@@ -35,6 +36,9 @@ struct OpContext {
   RemoteSources* remotes = nullptr;        ///< for planning; ADD of URLs and git, remote named contexts
   ForeignPlatforms* foreign = nullptr;     ///< what runs steps of other architectures; null: nothing is known of it
   CacheImport* caches = nullptr;           ///< --cache-from; null: none was given
+  StepCache* step_cache = nullptr;         ///< null: there is none
+  /// Tools::resolved; null: nobody is told.
+  const std::function<Status(const Workshop&, const image::Resolved&)>* resolved = nullptr;
   [[nodiscard]] Timestamp created() const;
 };
 
@@ -50,6 +54,7 @@ struct Place {
   std::string name;  ///< "[2/5] RUN make"
   const dockerfile::File* file = nullptr;
   const dockerfile::Source* source = nullptr;
+  std::shared_ptr<CacheableStep> cacheable = {};  ///< what a StepCache is asked for; null: nothing
   /// The error with line and excerpt, unless it has its own.
   [[nodiscard]] Error locate(Error error) const;
 };
@@ -71,7 +76,9 @@ struct CopySpec {
   std::shared_ptr<Context> context;  ///< null: input 1 is the stage copied from
   friend bool operator==(const CopySpec&, const CopySpec&) = default;
 };
-[[nodiscard]] std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec);
+/// `chain`: its last instruction waits for the digests of the files that are copied from a stage (StepChain::add_open).
+[[nodiscard]] std::shared_ptr<solver::Op> copy_op(const OpContext& context, Place place, CopySpec spec,
+                                                  StepChain chain = {});
 
 /// COPY --link: the one layer of input 1, which knows nothing of input 0, upon the layers of input 0.
 [[nodiscard]] std::shared_ptr<solver::Op> merge_op(const OpContext& context, Place place);

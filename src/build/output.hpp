@@ -33,6 +33,7 @@ struct ImageFormat {
   std::optional<int> level;  ///< of layers made here: gzip 0-9, zstd 1-22. Nothing: the usual one
   bool force = false;        ///< `compression` for the layers of base images too
   oci::Family family = oci::Family::kOci;
+  bool family_of_base = false;  ///< that of the base image in place of `family`; docker's for FROM scratch
   std::vector<Annotation> annotations;
   friend bool operator==(const ImageFormat&, const ImageFormat&) = default;
 

@@ -42,6 +42,7 @@ struct GitSetup {
   bool agent_only = true;                                    ///< no key files of the user besides
   std::vector<std::pair<std::string, std::string>> proxies;  ///< HTTP_PROXY …
   std::string ca_file, ca_directory;                         ///< roots instead of the system's
+  bool any_certificate = false;                              ///< whoever answers is believed
   const std::vector<Secret>* secrets = nullptr;              ///< GIT_AUTH_TOKEN, GIT_AUTH_HEADER
   int deadline_ms = 30 * 60 * 1000;                          ///< of one call of git
   std::int64_t disk_bytes = kGitDiskBytes;                   ///< of a repository with its checkout and submodules

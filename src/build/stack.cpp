@@ -184,7 +184,12 @@ std::string Stack::join(const std::vector<std::string>& layers) {
 
 std::string Stack::encode() const {
   std::vector<std::string> texts;
-  for (const auto& layer : layers_) texts.push_back(build::encode(*layer->facts()));
+  for (const auto& layer : layers_) {
+    LayerFacts facts = *layer->facts();
+    // A base image that no step needed is not unpacked: a record must not ask for its trees.
+    if (layer->base() && !layer->directory()) facts.without_tree = true;
+    texts.push_back(build::encode(facts));
+  }
   return join(texts);
 }
 

@@ -1,6 +1,7 @@
 #include "build/stage_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.hpp"
 #include "build/foreign_steps.hpp"
@@ -109,14 +110,16 @@ class Planner {
       inputs.push_back({TRY(tools_.source_stage(copy.from, index_, copy.source)), true});
     else if (copy.from.empty() && !spec.sources.empty())
       spec.context = TRY(tools_.open_context());
+    const StepChain chain = link_copy(copy, spec, remote);
     step(copy.source, df::history::copy(expanded), std::move(inputs), spec,
-         [&](Place place) { return copy_op(tools_.context, std::move(place), spec); });
+         [&](Place place) { return copy_op(tools_.context, std::move(place), spec, chain); });
     if (linked) put_upon(base, copy.source);
     return {};
   }
 
   Status operator()(const df::Run& run) {
     PlannedRun planned = TRY(plan_run(run, index_, state_, tools_));
+    link_run(run);
     step(run.source, df::history::run(arg_texts(), planned.history_argv), std::move(planned.inputs), planned.spec,
          [&](Place place) { return exec_op(tools_.context, std::move(place), planned.spec); });
     if (ForeignPlatforms::is_foreign(state_.platform)) tools_.plan.foreign.push_back({state_.vertex, state_.platform});
@@ -214,6 +217,56 @@ class Planner {
   }
 
  private:
+  /// The variables that kaniko puts into the keys of RUN: the image's, then ARGs that have a value.
+  std::vector<std::string> cache_variables() const {
+    std::vector<std::string> out = state_.image_environment.texts();
+    Environment args;
+    for (const auto& [name, value] : state_.earlier_args.entries())
+      if (!state_.image_environment.find(name)) args.set(name, value);
+    for (const auto& item : state_.args)
+      if (item.value && !state_.image_environment.find(item.name)) args.set(item.name, *item.value);
+    for (const auto& [name, value] : tools_.request.build_args)
+      if (is_proxy_arg(name) && !state_.image_environment.find(name)) args.set(name, value);
+    for (auto& text : args.texts()) out.push_back(std::move(text));
+    std::sort(out.begin(), out.end());
+    if (!out.empty()) out.insert(out.begin(), fmt::format("|{}", out.size()));
+    return out;
+  }
+
+  void link_run(const df::Run& run) {
+    if (!state_.chain) return;
+    auto words = cache_variables();
+    words.push_back(run.source.text);
+    state_.chain.add(std::move(words));
+    state_.told_apart = state_.told_apart && run.mounts.empty() && !run.source.text.contains("<<");
+    if (tools_.context.step_cache->takes_run()) offer(run.source);
+  }
+
+  /// Gives the chain that waits for the files of a stage, where that is so.
+  StepChain link_copy(const df::Copy& copy, const CopySpec& spec, bool remote) {
+    if (!state_.chain) return {};
+    StepChain waiting;
+    if (spec.sources.empty() || (remote && !spec.context)) {
+      state_.chain.add({copy.source.text});
+    } else if (spec.context && !remote) {
+      state_.chain.add({copy.source.text}, [context = spec.context, sources = spec.sources](const Cancel& cancel) {
+        return kaniko_file_keys(context->tree, sources, cancel);
+      });
+    } else {
+      state_.chain.add_open({copy.source.text});
+      if (!remote) waiting = state_.chain;
+    }
+    state_.told_apart = state_.told_apart && !copy.add && !remote && !copy.parents && spec.excludes.empty() &&
+                        spec.inline_files.empty();
+    if (!copy.add && tools_.context.step_cache->takes_copy()) offer(copy.source);
+    return waiting;
+  }
+
+  void offer(const df::Source& source) {
+    tools_.cacheable = std::make_shared<CacheableStep>(CacheableStep{
+        .vertex = 0, .text = source.text, .chain = state_.chain, .exact = "", .told_apart = state_.told_apart});
+  }
+
   char escape() const { return tools_.file.directives.escape; }
   df::Lookup lookup() const {
     return [this](std::string_view name) { return state_.environment.find(name); };
@@ -373,7 +426,7 @@ std::size_t step_vertex(StageTools& tools, const dockerfile::Source& source, std
   Plan& plan = tools.plan;
   if (plan.index)
     if (const auto known = plan.twins.find(&source, twin, inputs)) return *known;
-  Place place{tools.ids.next(), std::move(name), &tools.file, &source};
+  Place place{tools.ids.next(), std::move(name), &tools.file, &source, std::exchange(tools.cacheable, nullptr)};
   auto op = make_op(place);
   const std::size_t made = add_vertex(plan, std::move(place), std::move(op), inputs, tools.no_cache);
   if (plan.index) plan.twins.add(&source, std::move(twin), std::move(inputs), made);
@@ -407,6 +460,9 @@ Status plan_instruction(const dockerfile::Instruction& instruction, std::size_t 
                         StepNames& names, StageTools& tools) {
   const std::size_t known = state.history.size();
   Status planned = std::visit(Planner(index, state, names, tools), instruction);
+  const bool linked = std::holds_alternative<df::Run>(instruction) || std::holds_alternative<df::Copy>(instruction) ||
+                      std::holds_alternative<df::Maintainer>(instruction);  // which kaniko leaves out
+  if (planned && !linked) state.chain.add({dockerfile::source_of(instruction).text});
   if (planned) planned = check_sizes(instruction, known, state, tools.plan);
   if (planned) return {};
   Error error = std::move(planned).error();

@@ -13,17 +13,23 @@ namespace slipway::build {
 
 /// A stage between two instructions; copied, but for its history, to a stage that is built FROM it.
 struct StageState {
-  std::size_t vertex = 0;                 ///< its file system
-  oci::Platform platform;                 ///< what its RUN steps are for
-  oci::Platform image_platform;           ///< what the config of its base says
-  Environment environment;                ///< what RUN and expansion see: ENV and ARG, later wins
-  std::vector<dockerfile::ArgItem> args;  ///< declared so far, in order: RUN's history prefix
-  Environment image_environment;          ///< the image's own: what ENV set
-  oci::RunConfig config;                  ///< its `env` is empty until the target is known
+  std::size_t vertex = 0;                          ///< its file system
+  oci::Platform platform;                          ///< what its RUN steps are for
+  oci::Platform image_platform;                    ///< what the config of its base says
+  std::size_t base_layers = 0;                     ///< of its base
+  oci::Family base_family = oci::Family::kDocker;  ///< of its base; nothing is docker's, as kaniko has it
+  Environment environment;                         ///< what RUN and expansion see: ENV and ARG, later wins
+  std::vector<dockerfile::ArgItem> args;           ///< declared so far, in order: RUN's history prefix
+  Environment image_environment;                   ///< the image's own: what ENV set
+  oci::RunConfig config;                           ///< its `env` is empty until the target is known
   std::string author;
   std::size_t history_bytes = 0;        ///< of the texts of all history, inherited ones too
   std::vector<PlannedHistory> history;  ///< what this stage adds to that of the stage it is built FROM
   bool cmd_set = false;
+  /// ARGs of the stages before, which kaniko has in the keys of this one too; none where no StepCache is asked.
+  Environment earlier_args;
+  StepChain chain;                                       ///< what led here; none where no StepCache is asked
+  bool told_apart = true;                                ///< of the chain: CacheableStep
   [[nodiscard]] std::string directory() const;           ///< the WORKDIR in force, "/" without one
   [[nodiscard]] std::vector<std::string> shell() const;  ///< the SHELL in force
 };
@@ -44,7 +50,8 @@ struct StageTools {
   std::function<Result<std::shared_ptr<Context>>(const std::string& from)> source_folder;
   /// The vertex of nothing.
   std::function<std::size_t()> scratch;
-  bool no_cache = false;  ///< of this stage: every step is run again
+  bool no_cache = false;                          ///< of this stage: every step is run again
+  std::shared_ptr<CacheableStep> cacheable = {};  ///< of the step that is planned next
 };
 
 /// "[build 2/5] RUN make": counts the steps of a stage. In a build for several platforms "[linux/amd64 build 2/5] RUN

@@ -25,6 +25,7 @@ Result<ResolvedImage> StageSources::ask(const std::string& name, const oci::Plat
     return std::unexpected(
         std::move(resolved).error().add_context(fmt::format("while resolving {}", reference.canonical())));
   auto image = std::make_shared<const image::Resolved>(TRY(std::move(resolved)));
+  if (context_.resolved != nullptr && *context_.resolved) TRY((*context_.resolved)(context_.shop, *image));
   images_.emplace(key, image);
   return image;
 }

@@ -2,15 +2,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <functional>
-#include <memory>
-#include <mutex>
 
 #include "base/text.hpp"
 #include "build/context_source.hpp"
 #include "cli/build_call.hpp"
 #include "cli/build_metadata.hpp"
 #include "cli/build_request.hpp"
+#include "cli/build_tools.hpp"
 #include "cli/commands.hpp"
 #include "cli/session.hpp"
 #include "cli/terminal.hpp"
@@ -108,48 +106,11 @@ Error failed_to_solve(const Error& error) {
   return std::move(out.with_hint(error.hint()).with_excerpt(error.excerpt()));
 }
 
-/// Opens what a build works with and hands it to `use`.
-template <class Answer>
-Result<Answer> with_tools(Session& session, const Arguments& arguments, const build::Request& request,
-                          const std::function<Result<Answer>(build::Tools&)>& use) {
-  auto client = TRY(session.registry_client(arguments));
-  auto store = TRY(session.open_store());
-  std::int64_t git_disk_bytes = build::kGitDiskBytes;
-  if (const std::string limit = session.variable("SLIPWAY_GIT_MAX_SIZE"); !limit.empty())
-    git_disk_bytes = TRY(context(parse_human_size(limit), "while reading SLIPWAY_GIT_MAX_SIZE"));
-  const auto proxies = TRY(http::Proxies::from(session.environment));
-  std::mutex making;                      // steps start on many threads
-  std::unique_ptr<sandbox::Sandbox> box;  // made by the first step that really runs
-  build::Tools tools{
-      .store = store,
-      .client = client,
-      .sandbox = [&]() -> Result<sandbox::Sandbox*> {
-        const std::lock_guard lock(making);
-        if (!box) {
-          const bool reach_host = std::ranges::any_of(
-              request.extra_hosts, [](const auto& host) { return host.second == sandbox::kHostGateway; });
-          box = std::make_unique<sandbox::Sandbox>(
-              TRY(sandbox::Sandbox::make({.root = store.root(), .require_isolation = "", .reach_host = reach_host})));
-        }
-        return box.get();
-      },
-      .scope = session.scope,
-      .standard_output = [&](std::string_view bytes) { return session.out.write(bytes); },
-      .standard_input = source_of(STDIN_FILENO, "standard input", session.cancel),
-      .http = {.user_agent = "slipway/" SLIPWAY_VERSION,
-               .ca_file = session.variable("SSL_CERT_FILE"),
-               .ca_directory = session.variable("SSL_CERT_DIR"),
-               .proxies = proxies},
-      .search_path = session.variable("PATH"),
-      .git_disk_bytes = git_disk_bytes,
-      .ssh_agent = session.variable("SSH_AUTH_SOCK")};
-  return use(tools);
-}
-
 /// `findings` is what is to be said of the Dockerfile behind all else, whether the build worked or not.
 Result<build::Outcome> build_it(Session& session, const Arguments& arguments, const build::Request& request,
                                 ProgressReader& reader, FindingsShown shown, std::string& findings) {
-  return with_tools<build::Outcome>(session, arguments, request, [&](build::Tools& tools) -> Result<build::Outcome> {
+  auto client = TRY(session.registry_client(arguments));
+  const auto work = [&](build::Tools& tools) -> Result<build::Outcome> {
     tools.checked = [&](const dockerfile::File& file, const dockerfile::Checked& checked) {
       if (shown == FindingsShown::kAsText) findings = findings_text(file, checked, session.debug);
       if (shown != FindingsShown::kAsEvents) return;
@@ -158,7 +119,8 @@ Result<build::Outcome> build_it(Session& session, const Arguments& arguments, co
     auto outcome = build::build(request, tools, reader, session.cancel);
     if (!outcome) return std::unexpected(failed_to_solve(outcome.error()));
     return outcome;
-  });
+  };
+  return with_build_tools<build::Outcome>(session, request, client, work);
 }
 
 Result<int> run(Session& session, const Arguments& arguments) {
@@ -175,8 +137,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (!request.secrets.empty() || !request.ssh.empty()) (void)prctl(PR_SET_DUMPABLE, 0);
   if (request.dockerfile == "-") request.dockerfile_text = TRY(dockerfile_from_stdin(session.cancel));
   if (call.method != Call::Method::kBuild) {
-    return with_tools<int>(session, arguments, request,
-                           [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
+    auto client = TRY(session.registry_client(arguments));
+    return with_build_tools<int>(session, request, client,
+                                 [&](build::Tools& tools) { return answer_call(session, request, tools, call); });
   }
   std::string findings;
   auto built = build_it(session, arguments, request, *reader, findings_shown(session, arguments), findings);
