@@ -11,6 +11,7 @@ namespace slipway::cli {
 [[nodiscard]] const Command& completion_command();
 [[nodiscard]] const Command& df_command();
 [[nodiscard]] const Command& doctor_command();
+[[nodiscard]] const Command& executor_command();
 [[nodiscard]] const Command& fsck_command();
 [[nodiscard]] const Command& gc_command();
 [[nodiscard]] const Command& help_command();
@@ -29,6 +30,7 @@ namespace slipway::cli {
 [[nodiscard]] const Command& save_command();
 [[nodiscard]] const Command& tag_command();
 [[nodiscard]] const Command& version_command();
+[[nodiscard]] const Command& warmer_command();
 [[nodiscard]] const Command& why_command();
 
 [[nodiscard]] const std::vector<const Command*>& all_commands();

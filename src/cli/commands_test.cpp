@@ -35,8 +35,9 @@ TEST(Commands, TableIsSound) {
     }
   }
   for (const char* name :
-       {"build",  "push", "pull", "tag",   "images", "rmi",    "inspect", "history",    "df",   "gc",  "fsck",
-        "import", "load", "save", "login", "logout", "doctor", "version", "completion", "help", "why", "registry"})
+       {"build",      "push", "pull",   "tag",      "images",   "rmi",      "inspect", "history", "df",
+        "gc",         "fsck", "import", "load",     "save",     "login",    "logout",  "doctor",  "version",
+        "completion", "help", "why",    "registry", "manifest", "executor", "warmer"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 

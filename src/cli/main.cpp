@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   stopper = &source;
   install_handlers();
   slipway::cli::Process process{
+      .name = argc > 0 ? argv[0] : "",
       .words = std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
       .environment = [](const std::string& name) -> std::optional<std::string> {
         const char* value = std::getenv(name.c_str());

@@ -12,6 +12,8 @@
 namespace slipway::cli {
 
 struct Process {
+  std::string name = {};           ///< what the program was called as: a path that ends in "executor" or "warmer" is
+                                   ///< the command of that name (kaniko's programs)
   std::vector<std::string> words;  ///< the command line without the program's name
   registry::Environment environment;
   registry::Variables variables = {};  ///< all of the environment, for credential helpers
