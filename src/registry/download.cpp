@@ -91,7 +91,7 @@ class Download {
     const auto skipped = std::min<std::int64_t>(skip_, std::ssize(bytes));
     skip_ -= skipped;
     bytes.remove_prefix(static_cast<std::size_t>(skipped));
-    if (skipped > 0 && repeated_ <= kRepetitions) host_.patience().progress();
+    if (skipped > 0 && repeated_ <= kRepetitions) host_.patience().progress(skipped);
     if (bytes.empty()) return {};
     if (std::ssize(bytes) > size_ - offset_)
       return fail(Code::kDataLoss, "{} from {} has more than the {} bytes it should have", ask_.what, host_.registry(),
@@ -99,7 +99,7 @@ class Download {
     TRY(sink_(bytes));
     offset_ += std::ssize(bytes);
     repeated_ = 0;
-    host_.patience().progress();
+    host_.patience().progress(std::ssize(bytes));
     return {};
   }
 

@@ -172,7 +172,7 @@ Setback Host::setback_of(const Reply& reply, const Ask& ask, const http::Url& ur
 Result<Reply> Host::ask(const Ask& ask, const Cancel& cancel) {
   const Patience::Watch watch(patience());
   auto reply = with_retries(policy(), cancel, [&] { return exchange(ask, cancel); });
-  if (reply) patience().progress();
+  if (reply) patience().answered();
   return reply;
 }
 

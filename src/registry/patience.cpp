@@ -5,10 +5,17 @@
 #include "base/time.hpp"
 
 namespace slipway::registry {
+namespace {
+
+constexpr std::int64_t kBytesOfASecond = 1024;
+
+}  // namespace
 
 void Patience::enter() {
   auto state = state_.lock();
-  if (state->watched++ == 0) state->since = monotonic_ms();
+  if (state->watched++ > 0) return;
+  state->since = monotonic_ms();
+  state->spare = 0;
 }
 
 void Patience::leave() { --state_.lock()->watched; }
@@ -25,7 +32,14 @@ void Patience::let_go() {
   state->since = std::min(now, state->since + (now - state->held_since));
 }
 
-void Patience::progress() { state_.lock()->since = monotonic_ms(); }
+void Patience::progress(std::int64_t bytes) {
+  auto state = state_.lock();
+  state->spare += bytes;
+  state->since = std::min(monotonic_ms(), state->since + state->spare / kBytesOfASecond * 1000);
+  state->spare %= kBytesOfASecond;
+}
+
+void Patience::answered() { state_.lock()->since = monotonic_ms(); }
 
 std::int64_t Patience::left_ms() {
   auto state = state_.lock();

@@ -1,10 +1,12 @@
 // Patience: how long a command goes on without real progress, over all of its transfers together.
 //
 //   const Patience::Watch watch(patience);      // the clock runs while something is under way
-//   patience.progress();                        // bytes that were never here before, an answer that was wanted
+//   patience.progress(bytes.size());            // bytes that were never here before
+//   patience.answered();                        // an answer that was wanted
 //   TRY(patience.check());                      // kDeadlineExceeded once nothing came of anything for too long
 //
-// Real is what a peer can not give twice: headers, refusals, redirects and bytes that come again do not count. The time
+// Real is what a peer can not give twice: headers, refusals, redirects and bytes that come again do not count. A KiB
+// pays for a second: who gives less gains nothing by giving it for ever. The time
 // in which a callback of ours holds a transfer up (a slow disk, an unpacker that is behind) is nobody's silence.
 #pragma once
 
@@ -43,7 +45,8 @@ class Patience {
     Patience& patience_;
   };
 
-  void progress();
+  void progress(std::int64_t bytes);
+  void answered();
   /// Success, or kDeadlineExceeded.
   [[nodiscard]] Status check();
   /// Milliseconds until check() fails when nothing happens.
@@ -61,6 +64,7 @@ class Patience {
     int watched = 0;
     int held = 0;
     std::int64_t held_since = 0;
+    std::int64_t spare = 0;  ///< bytes that have not yet paid for a second
     std::int64_t since = 0;  ///< the last progress, later by the time of all holds after it
   };
   const int limit_ms_;

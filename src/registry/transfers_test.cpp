@@ -193,6 +193,19 @@ TEST(Impatience, TheSameBytesAgainAreNoProgress) {
   EXPECT_LE(server.received().size(), 5U);
 }
 
+TEST(Impatience, NewBytesNowAndThenAreNotEnough) {
+  const std::string blob = content(1'000'000);
+  const LoopbackServer server([&](const Received& request, Connection& peer) {
+    if (request.target == "/v2/") return peer.reply(200, {}, "");
+    const std::size_t from = from_of(request);
+    send_rest(request, peer, blob, 0);
+    for (std::size_t at = from; peer.send(std::string_view(blob).substr(at, 2)); at += 2) (void)Cancel().wait_for(10);
+  });
+  const auto got = download(server, describe(blob), impatient());
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().message(), HasSubstr("nothing was transferred for 0.4 s"));
+}
+
 TEST(Impatience, WhatIsSlowOnOurSideIsForgiven) {
   const std::string blob = content(10'000);
   const LoopbackServer server([&](const Received& request, Connection& peer) {
@@ -216,7 +229,9 @@ TEST(Impatience, CountsOverAllTransfers) {
   const Patience::Watch one(patience), two(patience);
   (void)Cancel().wait_for(80);
   EXPECT_FALSE(patience.check());
-  patience.progress();
+  patience.progress(1);
+  EXPECT_FALSE(patience.check()) << "a byte pays for a millisecond";
+  patience.progress(1024);
   EXPECT_TRUE(patience.check());
   {
     const Patience::Hold hold(patience);

@@ -218,18 +218,18 @@ class Upload {
       const std::size_t got = TRY(state->source(buffer, most));
       state->left -= static_cast<std::int64_t>(got);
       taken_ += static_cast<std::int64_t>(got);
-      note_sent(offset_ + taken_);
+      note_sent(offset_ + taken_, static_cast<std::int64_t>(got));
       return got;
     };
     // No rewind: nobody below us sends bytes a second time into a session that may have taken them.
     return body;
   }
 
-  void note_sent(std::int64_t position) {
+  void note_sent(std::int64_t position, std::int64_t bytes) {
     const bool fresh = position > farthest_;
     farthest_ = std::max(farthest_, position);
     sent_ = std::max(sent_, position);
-    if (fresh || repeated_ <= kRepetitions) host_.patience().progress();
+    if (fresh || repeated_ <= kRepetitions) host_.patience().progress(bytes);
     if (progress_) progress_(position);
   }
 
@@ -237,9 +237,9 @@ class Upload {
   void settle(std::int64_t held) {
     offset_ = held;
     if (held <= best_) return;
+    host_.patience().progress(held - best_);
     best_ = held;
     repeated_ = 0;
-    host_.patience().progress();
   }
 
   Attempt<void> move(const Reply& reply, const std::string& from) {

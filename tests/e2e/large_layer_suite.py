@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peak memory of a 2 GiB layer through pull and push: at most 64 MiB, whatever the layer's compression.
+"""Peak memory of a 2 GiB layer through pull and push: at most 64 MiB. Other compressions by a quarter of that.
 
 SLIPWAY_LARGE_MIB: another size of the layer, for a look in passing."""
 import contextlib
@@ -41,12 +41,12 @@ class Stream:
                 yield data
 
 
-def layer(pack):
-    """(plain, packed) tar of one file of SIZE_MIB: a piece that does not compress, again and again."""
+def layer(pack, mib):
+    """(plain, packed) tar of one file: a piece that does not compress, again and again."""
     info = tarfile.TarInfo("large")
-    info.size = SIZE_MIB << 20
+    info.size = mib << 20
     block = os.urandom(1 << 20)
-    plain = ((info.tobuf(tarfile.GNU_FORMAT), 1), (block, SIZE_MIB), (bytes(1024), 1))
+    plain = ((info.tobuf(tarfile.GNU_FORMAT), 1), (block, mib), (bytes(1024), 1))
     return Stream(*plain), Stream(*((pack(data), times) for data, times in plain))
 
 
@@ -112,11 +112,11 @@ class Server:
 
 
 class LargeLayerTest(Case):
-    def check(self, pack, kind):
+    def check(self, pack, kind, mib):
         free = os.statvfs(self.folder)
-        if free.f_bavail * free.f_frsize < 3 * (SIZE_MIB << 20):
+        if free.f_bavail * free.f_frsize < 3 * (mib << 20):
             self.skipTest("not enough room on the disk")
-        plain, packed = layer(pack)
+        plain, packed = layer(pack, mib)
         server = self.closing(Server(plain, packed, kind))
         name, target = f"{server.host}/app:1", f"{server.host}/new/app:1"
         peaks = {}
@@ -130,14 +130,15 @@ class LargeLayerTest(Case):
         self.assertLessEqual(max(peaks.values()), MEMORY_MIB)
 
     def test_plain(self):
-        self.check(lambda data: data, "")
+        self.check(lambda data: data, "", SIZE_MIB // 4)
 
     def test_gzip(self):
-        self.check(lambda data: gzip.compress(data, 1, mtime=0), "+gzip")
+        self.check(lambda data: gzip.compress(data, 1, mtime=0), "+gzip", SIZE_MIB)
 
     def test_zstd(self):
         require("zstd")
-        self.check(lambda data: subprocess.run(["zstd", "-q", "-c", "-3"], input=data, stdout=subprocess.PIPE, check=True).stdout, "+zstd")
+        self.check(lambda data: subprocess.run(["zstd", "-q", "-c", "-3"], input=data, stdout=subprocess.PIPE, check=True).stdout, "+zstd",
+                   SIZE_MIB // 4)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import subprocess
 import tarfile
 import threading
 
-from support import Case, add, main, measured, require
+from support import Case, Slipway, add, main, measured, require
 
 MEMORY_MIB = 256
 USER, PASSWORD = "joe", "pa55-of-the-lying-suite"
@@ -693,6 +693,51 @@ class BombTest(LyingCase):
 def zstd(data, *options):
     require("zstd")
     return subprocess.run(["zstd", "-q", "-c", *options], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+class PatienceTest(LyingCase):
+    """Peers that never end, at once, because a command's patience is 90 s."""
+
+    def trickle(self, head, piece, every):
+        def action(peer):
+            peer.raw(head)
+            while not self.over.wait(every):
+                peer.wfile.write(piece)
+        return action
+
+    def test_peers_that_never_end(self):
+        self.over = threading.Event()
+        self.addCleanup(self.over.set)
+        body = "HTTP/1.1 200 OK\r\nContent-Type: x\r\n"
+        size = len(self.image.blobs[self.image.layer])
+        half = self.image.blobs[self.image.layer][:size // 2]
+        lies = {
+            "headers that trickle": ("/manifests/1", self.trickle("HTTP/1.1 200 OK\r\n", b"X: y\r\n", 1)),
+            "a body that trickles": (f"/blobs/{self.image.layer}", self.trickle(body + f"Content-Length: {size}\r\n\r\n", half[:100], 1)),
+            "100 and again 100": ("/manifests/1", self.trickle("", b"HTTP/1.1 100 Continue\r\n\r\n", 1)),
+            "nothing at all": ("/manifests/1", self.trickle("", b"", 1)),
+            "503 for ever": ("/manifests/1", lambda p: p.reply(503, {"Retry-After": "40"})),
+            "the same half": (f"/blobs/{self.image.layer}", lambda p: (p.raw(body + f"Content-Length: {size}\r\n\r\n"), p.wfile.write(half))),
+        }
+        ends, threads = {}, []
+        for number, (label, (part, action)) in enumerate(lies.items()):
+            liar = self.closing(Liar(self.image))
+            liar.locks = False
+            liar.lie("GET", part, action)
+            slipway = Slipway(self.folder / f"patient{number}")
+            threads.append(threading.Thread(target=lambda s=slipway, l=liar, name=label: ends.update({name: (s, l, *measured(s.command("pull", f"{l.host}/app:1"), s.env))})))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for label in lies:
+            with self.subTest(label):
+                slipway, _, done, memory = ends[label]  # measured() has a deadline of its own
+                text = self.check(done.stdout, memory)
+                self.assertEqual(1, done.returncode, text)
+                self.assertEqual(1, len([l for l in text.splitlines() if l.startswith("ERROR: ")]), text)
+                self.assertRegex(text[text.index("\nERROR: "):], "nothing was transferred for 90 s|ends after|failed|no byte moved|status 503")
+                slipway.assert_clean(self)
 
 
 class TerminalTest(LyingCase):
