@@ -257,6 +257,7 @@ class Receiver {
   };
   static constexpr int kCut = -1;
   static constexpr int kLostAnswer = -2;
+  static constexpr int kHalf = -3;  ///< a PATCH of which it keeps half and claims all
 
   explicit Receiver(std::vector<int> trouble = {})
       : server_([this](const Received& r, Connection& p) { answer(r, p); },
@@ -303,7 +304,7 @@ class Receiver {
   std::optional<std::size_t> appetite(const Received& head) {
     auto state = state_.lock();
     if (!carries(head) || state->trouble.empty() || state->trouble.front() == 0 ||
-        state->trouble.front() == kLostAnswer)
+        state->trouble.front() == kLostAnswer || state->trouble.front() == kHalf)
       return std::nullopt;
     return std::stoul(head.headers.find("Content-Length").value_or("0")) / 2;
   }
@@ -351,6 +352,11 @@ class Receiver {
       state->trouble.erase(state->trouble.begin());
     }
     held += request.body;
+    if (trouble == kHalf) {
+      peer.reply(202, headers(session, held), "");
+      held.resize(held.size() - request.body.size() / 2);
+      return;
+    }
     if (trouble != 0 && trouble != kLostAnswer) {
       if (forgets) state->sessions.erase(found);
       if (trouble == kCut) return peer.reset();
@@ -431,6 +437,14 @@ TEST(Upload, ARegistryWithoutPiecesGetsTheWhole) {
   ASSERT_TRUE(sent) << sent.error().message();
   EXPECT_TRUE(receiver.has(kBlob));
   EXPECT_EQ(receiver.log().back(), "PUT all");
+}
+
+TEST(Upload, GoesBackToWhatTheRegistryReallyHas) {
+  Receiver receiver({Receiver::kCut, 0, Receiver::kHalf});
+  const auto sent = receiver.upload(kBlob);
+  ASSERT_TRUE(sent) << sent.error().message();
+  EXPECT_TRUE(receiver.has(kBlob));
+  EXPECT_EQ(receiver.opened(), 1);
 }
 
 TEST(Upload, ALostAnswerIsNotALostBlob) {

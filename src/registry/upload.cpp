@@ -147,6 +147,7 @@ class Upload {
       return {};
     }
     doubtful_ = false;
+    resumed_at_ = *held;
     settle(*held);
     return reply->headers.find("Location") ? move(*reply, *place_) : Attempt<void>();
   }
@@ -256,8 +257,11 @@ class Upload {
   void judge(Setback& setback) {
     ++repeated_;
     if (setback.status == 0 && setback.retries > 0 && best_ > 0) setback.retries = kMostRetries;
+    // It has less than it said: where it is now is asked for, if anything moved since that was asked last.
+    const bool behind = setback.status == 416 && place_ && (!resumed_ || offset_ > resumed_at_);
+    if (behind) setback.retries = kMostRetries;
     const bool no_pieces = piece_ != kAll && best_ == 0 && (setback.status == 405 || setback.status == 501);
-    if (place_ && (is_gone(setback.status) || no_pieces || (resumed_ && is_refusal(setback.status)))) {
+    if (place_ && (is_gone(setback.status) || no_pieces || (resumed_ && !behind && is_refusal(setback.status)))) {
       place_.reset();  // the session is gone, or mended wrong: begin anew
       setback.retries = kMostRetries;
     }
@@ -299,6 +303,7 @@ class Upload {
   std::int64_t sent_ = 0;             ///< the most it can hold: what was sent into it
   bool doubtful_ = false;             ///< a request broke: the offset has to be asked for
   bool resumed_ = false;              ///< the session went on after that
+  std::int64_t resumed_at_ = 0;       ///< from here
   std::int64_t piece_ = kAll;         ///< bytes of a PATCH; kAll: everything in the PUT
   std::int64_t broken_ = 0;           ///< bytes of the request that broke last
   bool whole_only_ = false;           ///< the server knows no PATCH
