@@ -55,14 +55,17 @@ std::string option_list(const std::vector<Option>& options) {
   return out;
 }
 
-/// What is only taken because docker has it, by name.
-std::string compatible_list(const std::vector<Option>& options) {
+/// What is only taken because docker (or kaniko) has it, by name.
+std::string compatible_list(const std::vector<Option>& options, bool kaniko) {
   std::vector<std::string> names;
   for (const auto& option : options)
     if (option.compatibility) names.push_back(fmt::format("--{}", option.name));
   if (names.empty()) return {};
-  return "\nOptions of docker that change nothing here (a note says so) or are refused by name:\n  " +
-         folded(join(names, " "), 2);
+  constexpr std::string_view kDocker =
+      "\nOptions of docker that change nothing here (a note says so) or are refused by name:\n  ";
+  constexpr std::string_view kKaniko =
+      "\nAlso flags of kaniko: old names, and what is so here anyway (docs/migrating-from-kaniko.md):\n  ";
+  return std::string(kaniko ? kKaniko : kDocker) + folded(join(names, " "), 2);
 }
 
 std::string example_list(const std::vector<Example>& examples) {
@@ -103,7 +106,9 @@ std::string help_page(const Command& command) {
       fmt::format("{}.\n\nUsage: slipway {}{}{}{}\n", command.summary, command.name,
                   command.options.empty() ? "" : " [OPTIONS]", command.arguments.empty() ? "" : " ", command.arguments);
   if (!command.examples.empty()) out += "\nExamples:\n" + example_list(command.examples);
-  if (!command.options.empty()) out += "\nOptions:\n" + option_list(command.options) + compatible_list(command.options);
+  if (!command.options.empty())
+    out += "\nOptions:\n" + option_list(command.options) +
+           compatible_list(command.options, command.name == "executor" || command.name == "warmer");
   out += "\nGlobal options:\n" + option_list(global_options());
   if (!command.notes.empty()) out += fmt::format("\n{}\n", command.notes);
   out += kExitCodes;
