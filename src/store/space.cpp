@@ -38,8 +38,8 @@ Result<Granted> try_reserve(Core& core, std::string_view lease, std::int64_t byt
 }  // namespace
 
 Result<std::int64_t> meta_bytes(Connection& db) {
-  // An empty database has a page for each table and index, one for the schema and one of pointers.
-  return TRY(db.number("SELECT max(0, page_count - freelist_count - 2 - (SELECT count(*) FROM sqlite_schema WHERE"
+  // An empty database has a page for each table and index, one of pointers and a few that say what the tables are.
+  return TRY(db.number("SELECT max(0, page_count - freelist_count - 8 - (SELECT count(*) FROM sqlite_schema WHERE"
                        " rootpage > 0)) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"))
       .value_or(0);
 }
