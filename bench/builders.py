@@ -77,20 +77,35 @@ class Slipway(Builder):
         except OSError:
             pass  # a container may not: then only the store is cold
 
+    def forget_all(self):
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.bases.clear()
+
     def give_base(self, name, image):
         if name not in self.bases:
             self.call("import", image.archive, name)
             self.bases[name] = image
 
     def build(self, context, no_cache):
-        command = [self.binary, "--root", str(self.state), "build", "--progress", "plain", "-t", IMAGE]
-        command += ["--no-cache"] if no_cache else []
+        self.watched("build", "--progress", "plain", "-t", IMAGE, *(["--no-cache"] if no_cache else []), context)
+
+    def build_job(self, context, tag, push):
+        self.watched("build", "--progress", "plain", "-t", tag, *(["--push"] if push else []), context)
+
+    def push(self, tag, context):
+        self.watched("push", tag)
+
+    def pull(self, image):
+        self.watched("pull", image)
+
+    def watched(self, *arguments):
+        command = [self.binary, "--root", str(self.state), *map(str, arguments)]
         with open(self.work / "slipway.log", "wb") as log:
-            child = subprocess.Popen(command + [str(context)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0:
-            raise SystemExit(f"slipway build failed:\n{(self.work / 'slipway.log').read_text()[-3000:]}")
+            raise SystemExit(f"slipway {arguments[0]} failed:\n{(self.work / 'slipway.log').read_text()[-3000:]}")
         # The largest of the builder and of each process it waited for, the step's own included: an upper bound.
         self.peak = usage.ru_maxrss
 
@@ -164,9 +179,18 @@ class Daemon(Builder):
                 self.process.kill()
                 self.process.wait()
 
+    def forget_all(self):
+        self.stop()
+        self.process = None
+        subprocess.run(["umount", "-R", str(self.state)], capture_output=True)  # an old dockerd keeps its root mounted
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.bases.clear()
+
     def settle(self):
         """Daemons clean up after they answered; that must not run beside the next one's build."""
         super().settle()
+        if self.process is None:
+            return
         deadline = time.monotonic() + 10
         before = None
         while time.monotonic() < deadline:
@@ -189,6 +213,8 @@ class Daemon(Builder):
         return total
 
     def reset_peak(self):
+        if self.process is None:
+            return
         try:
             pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         except OSError:
@@ -259,6 +285,14 @@ class Buildkitd(Daemon):
                         f"context:{name}=oci-layout:{name}@{image.digest}"]
         run(command + (["--no-cache"] if no_cache else []))
 
+    def build_job(self, context, tag, push):
+        run(self.buildctl("build", "--progress", "plain", "--frontend", "dockerfile.v0", "--local", f"context={context}",
+                          "--local", f"dockerfile={context}", "--output",
+                          f"type=image,name={tag},push={'true' if push else 'false'}"))
+
+    def push(self, tag, context):
+        self.build_job(context, tag, push=True)  # it has no push of its own: everything is cached by now
+
 
 class DockerBuildkit(Daemon):
     """Debian's docker.io with its embedded BuildKit; network of steps is the host's, as the daemon has no bridge."""
@@ -303,6 +337,18 @@ class DockerBuildkit(Daemon):
         self.call("build", "--progress", "plain", "--network", "host", "-t", IMAGE,
                   *(["--no-cache"] if no_cache else []), context, env=dict(os.environ, DOCKER_BUILDKIT="1"))
 
+    def build_job(self, context, tag, push):
+        self.call("build", "--progress", "plain", "--network", "host", "-t", tag, context,
+                  env=dict(os.environ, DOCKER_BUILDKIT="1"))
+        if push:
+            self.push(tag, context)
+
+    def push(self, tag, context):
+        self.call("push", "-q", tag)
+
+    def pull(self, image):
+        self.call("pull", "-q", image)
+
 
 class Buildah(Builder):
     """buildah with runc (crun refuses hybrid cgroups) and the overlay driver."""
@@ -330,6 +376,22 @@ class Buildah(Builder):
     def build(self, context, no_cache):
         run(self.command("bud", "--runtime", "runc", "--layers", "--network", "host", "--pull-never", "-t", IMAGE,
                          *(["--no-cache"] if no_cache else []), context))
+
+    def forget_all(self):
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.bases.clear()
+
+    def build_job(self, context, tag, push):
+        run(self.command("bud", "--runtime", "runc", "--layers", "--network", "host", "--tls-verify=false", "-t", tag,
+                         context))
+        if push:
+            self.push(tag, context)
+
+    def push(self, tag, context):
+        run(self.command("push", "-q", "--tls-verify=false", tag))
+
+    def pull(self, image):
+        run(self.command("pull", "-q", "--tls-verify=false", image))
 
 
 PEERS = {p.name: p for p in (Buildkitd, DockerBuildkit, Buildah)}

@@ -21,6 +21,7 @@ import time
 
 import bases
 import builders
+import transfers
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -240,7 +241,7 @@ class CacheMount(Scenario):
 
 
 SCENARIOS = {s.name: s for s in (NothingChanged, OneSource, NoCache, FortyRuns, ManyFiles, FewFiles, BigLayer, LargeContext,
-                                 LargeContextCold, MostlyIgnored, Stages, IgnoreLines, CacheMount)}
+                                 LargeContextCold, MostlyIgnored, Stages, IgnoreLines, CacheMount, *transfers.ALL)}
 MEMORY_BAR_MIB = 64
 VERSION_BAR_MS = 10
 
@@ -401,15 +402,30 @@ def main():
     record = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine(),
               "builders": [b.name for b in group], "versions": {}, "rounds": args.rounds, "scenarios": []}
     with Disk(work, args.plain_disk):
+        registry = None
         try:
             for builder in group:
                 builder.start()
                 record["versions"][builder.name] = builder.version()
             for scenario in chosen:
-                scenario.write()
+                moving = isinstance(scenario, transfers.Transfer)
+                if moving and registry is None:
+                    candidate = transfers.Registry(work)
+                    if reason := candidate.unable():
+                        log(f"skipped {scenario.name}: {reason}")
+                        continue
+                    candidate.start()
+                    registry = candidate
+                    registry.give_node(work, log)
+                if moving:
+                    scenario.write(registry)
+                else:
+                    scenario.write()
                 compared = [b for b in group if b.name == "slipway"] if scenario.alone else group
                 if scenario.floor is None:
                     compared = [b for b in compared if b.name != "floor"]
+                if moving:
+                    compared = [b for b in compared if scenario.fits(b)]
                 if not compared:
                     continue
                 if scenario.base:
@@ -417,7 +433,7 @@ def main():
                     for builder in compared:
                         builder.give_base(scenario.base, image)
                 rounds = min(args.rounds, scenario.rounds or args.rounds)
-                samples, peaks = measure(scenario, compared, rounds, log)
+                samples, peaks = (transfers.measure if moving else measure)(scenario, compared, rounds, log)
                 title = scenario.title.format(files=LargeContext.files)
                 row = {"name": scenario.name, "title": title, "bar": scenario.bar, "bar_seconds": scenario.bar_seconds,
                        "samples": samples,
@@ -435,6 +451,8 @@ def main():
         finally:
             for builder in group:
                 builder.stop()
+            if registry is not None:
+                registry.stop()
     target.write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))
     log(f"record: {target}")
