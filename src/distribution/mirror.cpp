@@ -10,6 +10,7 @@ namespace slipway::distribution {
 namespace {
 
 constexpr std::int64_t kLeftAloneMs = 10'000;
+constexpr int kMostQuestions = 128;  ///< requests that ask the upstream, or wait for one that does; others are served
 constexpr std::string_view kStale = "110 - \"Response is Stale\"";
 constexpr std::string_view kDisconnected = "112 - \"Disconnected Operation\"";
 
@@ -24,6 +25,24 @@ bool is_trouble(const Error& error) {
     default:
       return true;
   }
+}
+
+/// A place among the requests that wait for the upstream. A slow upstream must not take every thread.
+class Turn {
+ public:
+  explicit Turn(std::atomic<int>& waiting) : waiting_(waiting), granted_(++waiting <= kMostQuestions) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { --waiting_; }
+  explicit operator bool() const { return granted_; }
+
+ private:
+  std::atomic<int>& waiting_;
+  bool granted_;
+};
+
+std::unexpected<Problem> too_many() {
+  return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, "too many requests wait for the upstream"});
 }
 
 std::unexpected<Problem> not_here(ProblemCode code, std::string_view what) {
@@ -68,9 +87,10 @@ Mirror::Guard Mirror::one_at_a_time(const Key& key) {
 bool Mirror::is_away() const { return monotonic_ms() < away_until_; }
 
 void Mirror::note(const Error& error) {
-  if (!is_trouble(error)) return;
-  away_until_ = monotonic_ms() + kLeftAloneMs;
-  log_(printable("upstream: " + error.message(), 500));
+  // Wrong bytes, or a full disk of ours, are no reason to ask it less.
+  if (error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded)
+    away_until_ = monotonic_ms() + kLeftAloneMs;
+  if (is_trouble(error)) log_(printable("upstream: " + error.message(), 500));
 }
 
 Problem Mirror::problem(const Error& error, ProblemCode unknown) {
@@ -115,6 +135,8 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::strin
     return std::nullopt;
   };
   if (auto known = answer(here())) return *std::move(known);
+  const Turn turn(questions_);
+  if (!turn) return too_many();
   const auto guard = one_at_a_time(fmt::format("{}@{}", repository, digest.text()));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
@@ -136,6 +158,9 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& 
   auto here = repositories_.find_tag(repository, tag);
   if (!here) return std::unexpected(problem_of(here.error()));
   if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
+  const Turn turn(questions_);
+  if (!turn && *here) return stale(repository, tag, **here, "too many requests wait for it");
+  if (!turn) return too_many();
   const auto guard = one_at_a_time(fmt::format("{}:{}", repository, tag));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
@@ -240,6 +265,8 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   const auto here = known();
   if (!here) return std::unexpected(problem_of(here.error()));
   if (*here) return from_store(digest);
+  const Turn turn(questions_);
+  if (!turn) return too_many();
   const auto guard = one_at_a_time(key);
   reap(false);
   if (auto fetch = running(key)) return following(std::move(fetch));

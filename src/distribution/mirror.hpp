@@ -103,6 +103,7 @@ class Mirror {
   std::function<void(const std::string&)> log_;
   CancelSource ending_;                       ///< of downloads
   std::atomic<std::int64_t> away_until_ = 0;  ///< monotonic ms
+  std::atomic<int> questions_ = 0;            ///< requests that wait for the upstream
   Synced<std::map<Key, std::weak_ptr<std::mutex>>> locks_;
   struct Running {
     Key key;

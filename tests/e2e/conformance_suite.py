@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 """The distribution specification's own conformance program against `slipway registry`."""
-import os
 import re
-import tempfile
-import unittest
 
 from own_registry import OwnRegistry, go_program
 from support import CLEAN, Case, main, run
@@ -26,7 +23,7 @@ class ConformanceTest(Case):
             OCI_RESULTS_DIR=str(results), OCI_VERSION=version, OCI_LOG="error"))
         text = done.out + done.err
         counts = {kind: int(number) for kind, number in re.findall(r"(?m)^  (\w+)\.+: +(\d+)$", text)}
-        self.assertGreater(counts.get("Pass", 0), 900, text[-6000:])
+        self.assertGreater(counts.get("Pass", 0), 800, text[-6000:])
         self.assertEqual([0, 0, 0], [counts.get(kind) for kind in ("FAIL", "Error", "Skip")], text[-6000:])
         self.slipway.assert_clean(self)
 

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from support import CLEAN, DEADLINE, Slipway, run, stop, until
+from support import DEADLINE, stop
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

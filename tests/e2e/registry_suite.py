@@ -2,20 +2,18 @@
 """`slipway registry`: Docker, skopeo, crane and Slipway push and pull; passwords, TLS, restarts, kills, a full disk;
 a mirror whose upstream is slow, wrong or away."""
 import hashlib
+import http.client
 import json
 import os
+import pathlib
 import signal
 import socket
+import sqlite3
 import ssl
-import subprocess
 import threading
-import unittest
 
-from own_registry import OCI_INDEX, OCI_MANIFEST, OwnRegistry, Upstream, basic, go_program
-from support import (CLEAN, DEADLINE, Case, Dockerd, Slipway, base_tar, htpasswd, main, make_certificate, require, run, stop,
-                     until)
-
-ROOTFS_FILE = b"hello from the registry\n"
+from own_registry import OCI_MANIFEST, OwnRegistry, Upstream, basic, go_program
+from support import CLEAN, DEADLINE, Case, Dockerd, Slipway, htpasswd, main, make_certificate, require, run, until
 
 
 def sha(data):
@@ -228,7 +226,7 @@ class ProtocolTest(RegistryCase):
             def push(data):
                 try:
                     done.append(registry.push_blob("app", data))
-                except (OSError, AssertionError, __import__("http.client").client.HTTPException):
+                except (OSError, AssertionError, http.client.HTTPException):
                     pass
 
             threads = [threading.Thread(target=push, args=(data,)) for data in blobs]
@@ -264,6 +262,34 @@ class ProtocolTest(RegistryCase):
         self.assertIn("full", json.loads(body)["errors"][0]["message"])
         self.assertEqual(b"fits", registry.ask("GET", f"/v2/app/blobs/{digest}", status=200)[2])
         registry.push_blob("app", b"fits too")
+        self.slipway.assert_clean(self)
+
+    def test_every_write_that_fails_is_told_and_leaves_a_clean_store(self):
+        faults = pathlib.Path(os.environ["SLIPWAY"]).resolve().parent / "tests/support/libslipway_faults.so"
+        if not faults.exists():
+            self.skipTest(f"{faults} was not built")
+        told = 0
+        for nth in range(1, 200, 3):
+            registry = self.registry()  # makes the store, and is the one that is asked afterwards
+            registry.close()
+            count = self.folder / "count"
+            broken = self.registry(env={"LD_PRELOAD": str(faults), "SLIPWAY_FAULT_NTH": str(nth), "SLIPWAY_FAULT_ERRNO": "ENOSPC",
+                                        "SLIPWAY_FAULT_COUNT_FILE": str(count)})
+            layer = f"layer {nth}".encode()
+            try:
+                broken.push_image("app", f"t{nth}", (layer,))
+            except AssertionError as failure:
+                self.assertRegex(str(failure), r": (500|503|507), not 201")
+                told += 1
+            broken.close()
+            self.assertEqual(0, self.slipway("fsck", check=False).returncode, f"call {nth}")
+            registry = self.registry()
+            registry.push_image("app", f"t{nth}", (layer,))  # the same push works now
+            registry.ask("GET", f"/v2/app/blobs/{sha(layer)}", status=200)
+            registry.close()
+            if count.exists() and int(count.read_text()) < nth:
+                break
+        self.assertGreater(told, 3)
         self.slipway.assert_clean(self)
 
     def test_gc_keeps_what_was_pushed(self):
@@ -443,7 +469,8 @@ class MirrorTest(RegistryCase):
             except ConnectionResetError:
                 pass
         head, _, body = data.partition(b"\r\n\r\n")
-        self.assertIn(b"200 OK", head)
+        # The reset that cuts it may take what had come with it.
+        self.assertTrue(not head or b"200 OK" in head, head)
         self.assertLess(len(body), len(self.layer))
         self.assertFalse((self.slipway.root / "blobs/sha256" / self.blob[7:]).exists())
         self.upstream.lie.clear()
@@ -474,7 +501,6 @@ class MirrorTest(RegistryCase):
 
     def age(self, slipway):
         """As if the tags had been looked at long ago."""
-        import sqlite3
         with sqlite3.connect(slipway.root / "meta.db") as database:
             database.execute("UPDATE repository_tags SET checked = 1000000000")
         database.close()
