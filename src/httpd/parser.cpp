@@ -26,6 +26,14 @@ std::size_t head_end(std::string_view bytes, std::size_t from) {
   return at == std::string_view::npos ? at : at + 4;
 }
 
+bool may_be_head(std::string_view bytes) {
+  if (bytes == "\r") return true;  // of an empty line before it
+  constexpr std::size_t kMethodLimit = 32;
+  const std::string_view method = bytes.substr(0, std::min(bytes.find(' '), bytes.size()));
+  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_'; };
+  return method.size() <= kMethodLimit && std::ranges::all_of(method, letter);
+}
+
 Parser::Parser(std::size_t head_bytes, std::size_t target_bytes) : state_(std::make_unique<State>()) {
   state_->head_bytes = head_bytes;
   state_->target_bytes = target_bytes;
@@ -116,6 +124,7 @@ bool Parser::wants_continue() const { return !old() && !headers("Expect").empty(
 bool Parser::done() const { return state_->parser.is_done(); }
 
 std::optional<std::int64_t> Parser::content_length() const {
+  if (!state_->parser.is_header_done()) return 0;  // it was refused: nobody knows
   if (state_->parser.chunked()) return std::nullopt;
   const auto length = state_->parser.content_length();
   return length ? static_cast<std::int64_t>(*length) : 0;

@@ -26,6 +26,9 @@ struct Refusal {
 /// Where a head ends in `bytes` (one past its empty line), from `from` on; npos when it does not yet.
 [[nodiscard]] std::size_t head_end(std::string_view bytes, std::size_t from);
 
+/// Whether a request may begin so. What can not, a TLS handshake for one, need not be waited for.
+[[nodiscard]] bool may_be_head(std::string_view bytes);
+
 class Parser {
  public:
   Parser(std::size_t head_bytes, std::size_t target_bytes);

@@ -125,6 +125,14 @@ TEST(Parser, Garbage) {
     EXPECT_GE(judge(text), 400) << text;
 }
 
+TEST(Parser, MayBeHead) {
+  for (const char* text : {"", "G", "GET", "GET ", "PATCH /x", "M-SEARCH * ", "\r"})
+    EXPECT_TRUE(may_be_head(text)) << text;
+  EXPECT_FALSE(may_be_head("\x16\x03\x01"));
+  EXPECT_FALSE(may_be_head("\n"));
+  EXPECT_FALSE(may_be_head(std::string(33, 'A')));
+}
+
 TEST(Parser, HeadEnd) {
   EXPECT_EQ(head_end("a\r\n\r\nb", 0), 5U);
   EXPECT_EQ(head_end("a\r\n\r\nb", 4), 5U);

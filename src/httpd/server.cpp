@@ -313,7 +313,7 @@ void Poller::read_head(Peer& peer) {
     // An empty line before a request is forgiven (RFC 9112 section 2.2).
     while (peer.inbox.starts_with("\r\n")) peer.inbox.erase(0, 2);
     const std::size_t end = head_end(peer.inbox, peer.searched);
-    if (end != std::string::npos || peer.inbox.size() > options_.limits.head_bytes) {
+    if (end != std::string::npos || peer.inbox.size() > options_.limits.head_bytes || !may_be_head(peer.inbox)) {
       serve(peer);
       return;
     }

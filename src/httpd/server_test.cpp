@@ -240,6 +240,9 @@ TEST(Server, GarbageIsRefusedAndOthersGoOn) {
   Client bad(server.port());
   bad.send("\x16\x03\x01 what is this\r\n\r\n");
   EXPECT_TRUE(bad.rest().starts_with("HTTP/1.1 400")) << "plain answer";
+  Client tls(server.port());  // who tries TLS first must not wait for the answer that this is none
+  tls.send(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11));
+  EXPECT_TRUE(tls.rest().starts_with("HTTP/1.1 400")) << "plain answer, at once";
   Client large(server.port());
   large.send("GET / HTTP/1.1\r\nHost: h\r\n");
   large.send("X: " + std::string(128 * 1024, 'x'));
