@@ -120,6 +120,8 @@ Status enter_rootless() {
   const uid_t uid = geteuid();
   const gid_t gid = getegid();
   const auto found = find_ranges();
+  // Only a dumpable process lets its own user write /proc/PID/uid_map: newuidmap, and the process itself.
+  (void)prctl(PR_SET_DUMPABLE, 1);
   if (!found) {
     TRY(unshare_or_explain());
     TRY(map_one_id(uid, gid));
@@ -136,8 +138,6 @@ Status enter_rootless() {
     map_ids(go.read.get(), err.write.get(), parent, who);
   }
   err.write.reset();
-  // newuidmap writes /proc/PID/uid_map, which only a dumpable process lets its own user do.
-  (void)prctl(PR_SET_DUMPABLE, 1);
   Status done = unshare_or_explain();
   if (done) done = sys::write_all(go.write.get(), "g");
   go.write.reset();

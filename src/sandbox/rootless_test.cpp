@@ -116,10 +116,18 @@ TEST_F(RootlessTest, RunsWithTheUsersRanges) {
   EXPECT_FALSE(std::filesystem::exists(draft_ + "/fs/etc"));
 }
 
-TEST_F(RootlessTest, NamesTheKnobWithoutRanges) {
-  const std::string out = as_user("", [&] { return run_rootless("true"); });
-  EXPECT_THAT(out, HasSubstr("user slipway-test has no entry in /etc/subuid"));
+TEST_F(RootlessTest, RunsWithOneIdAndNamesTheKnobWithoutRanges) {
+  const std::string script = "id -u; cat /proc/self/uid_map; touch /made; chown 1 /made || echo refused";
+  const std::string out = as_user("", [&] {
+    const std::string ran = run_rootless(script);
+    return ran + "\n" + one_id_knob();
+  });
+  EXPECT_THAT(out, HasSubstr("isolation: overlay (user namespace 0)")) << out;
+  EXPECT_THAT(out, HasSubstr("\n0\n"));
+  EXPECT_THAT(out, HasSubstr("refused"));
   EXPECT_THAT(out, HasSubstr("usermod --add-subuids"));
+  EXPECT_THAT(as_user(entries(), [&] { return "knob: " + (enter_rootless() ? one_id_knob() : "-") + "!"; }),
+              HasSubstr("knob: !"));
 }
 
 TEST_F(RootlessTest, AsksForNetworkAndSaysWhyThereIsNone) {
