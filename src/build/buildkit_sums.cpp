@@ -30,7 +30,8 @@ std::string piece(std::string_view name) { return std::string(1, '\0').append(na
 
 class Summer {
  public:
-  Summer(const Tree& tree, TreeOf of, const Cancel& cancel) : tree_(tree), of_(of), cancel_(cancel) {}
+  Summer(const Tree& tree, TreeOf of, const KnownSums& known, const Cancel& cancel)
+      : tree_(tree), of_(of), known_(known), cancel_(cancel) {}
 
   /// One path without wildcards, links at its end followed.
   Result<std::optional<oci::Digest>> path(const std::string& text) {
@@ -171,16 +172,29 @@ class Summer {
     std::ranges::sort(head.xattrs);
     if (S_ISDIR(info.st_mode)) return oci::Digest::of(head.text());
     head.size = info.st_size;
+    std::optional<oci::Digest> sum;
+    if (known_.store != nullptr && known_.sums != nullptr && info.st_size >= kLarge) sum = known_.sums->known(info);
+    const std::string key = sum ? oci::Digest::of(head.text() + sum->text()).hex() : std::string();
+    if (sum) {
+      if (const auto text = TRY(known_.store->recall(kMemory, key)))
+        if (const auto digest = oci::Digest::parse(*text)) return *digest;
+    }
     hasher.update(head.text());
     while (const std::size_t got = TRY(sys::read_some(fd.get(), buffer_.data(), buffer_.size()))) {
       TRY(cancel_.check());
       hasher.update({buffer_.data(), got});
     }
-    return hasher.finish();
+    const oci::Digest digest = hasher.finish();
+    const bool same = FileIdentity::of(TRY(sys::stat_fd(fd.get(), name))) == FileIdentity::of(info);
+    if (sum && same) TRY(known_.store->remember(kMemory, key, digest.text()));
+    return digest;
   }
 
+  static constexpr std::int64_t kLarge = 256 * 1024;
+  static constexpr std::string_view kMemory = "buildkit file";
   const Tree& tree_;
   const TreeOf of_;
+  const KnownSums& known_;
   const Cancel& cancel_;
   std::string buffer_ = std::string(128 * 1024, '\0');
 };
@@ -200,14 +214,14 @@ std::vector<std::string> outermost(const std::set<std::string>& paths) {
 }  // namespace
 
 Result<std::optional<oci::Digest>> buildkit_content(const Tree& tree, TreeOf of, const std::vector<std::string>& paths,
-                                                    const Cancel& cancel) {
+                                                    const KnownSums& known, const Cancel& cancel) {
   std::set<std::string> plain;
   std::vector<std::string> selected;
   for (const auto& path : paths)
     (dockerfile::has_wildcard(path) ? (void)selected.push_back(path) : (void)plain.insert(path));
   for (const auto& path : outermost(plain)) selected.push_back(path);
   std::ranges::stable_sort(selected);
-  Summer summer(tree, of, cancel);
+  Summer summer(tree, of, known, cancel);
   std::vector<oci::Digest> sums;
   for (const auto& path : selected) {
     const auto sum = TRY(dockerfile::has_wildcard(path) ? summer.pattern(path) : summer.path(path));

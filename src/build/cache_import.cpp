@@ -461,9 +461,12 @@ Status CacheImport::find_origin(const Stack& stack, const Cancel& cancel) {
         *cache.place->reference, manifest.digest(), manifest.media_type(), manifest, config, trust_of(*cache.place)});
     TRY(check_there(*origin, missing, cancel));
     for (const auto& layer : stack.layers()) layer->set_base(origin);
-    for (const Layer* layer : missing)
-      TRY(image::remember_origin(shop_.store, origin->reference, layer->facts()->blob.digest));
-    return {};
+    std::vector<oci::Digest> there;
+    for (const Layer* layer : missing) {
+      there.push_back(layer->facts()->blob.digest);
+      TRY(image::remember_origin(shop_.store, origin->reference, there.back()));
+    }
+    return image::remember_place(shop_.images, origin->reference, there);
   }
   return fail(Code::kNotFound, "a layer of the result is not here any more");
 }

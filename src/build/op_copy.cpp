@@ -149,7 +149,8 @@ class CopyOp final : public LayerOp {
   Result<std::optional<oci::Digest>> buildkit_content_of(const BuildkitAsk& ask, const Cancel& cancel) {
     if (spec_.context) {
       if (!buildkit_content_)
-        buildkit_content_ = TRY(buildkit_content(spec_.context->tree, TreeOf::kContext, buildkit_paths(), cancel));
+        buildkit_content_ = TRY(buildkit_content(spec_.context->tree, TreeOf::kContext, buildkit_paths(),
+                                                 {&context().shop.store, spec_.context->sums.get()}, cancel));
       return *buildkit_content_;
     }
     if (!spec_.excludes.empty() || ask.outputs.size() < 2 || !ask.outputs[1]) return std::nullopt;
@@ -166,7 +167,7 @@ class CopyOp final : public LayerOp {
     if (!std::ranges::all_of(stack.layers(), [](const auto& layer) { return layer->empty() || layer->directory(); }))
       return std::nullopt;
     const Tree tree = TRY(tree_of(context().shop, stack, place().id, cancel));
-    auto content = TRY(buildkit_content(tree, TreeOf::kStage, buildkit_paths(), cancel));
+    auto content = TRY(buildkit_content(tree, TreeOf::kStage, buildkit_paths(), {}, cancel));
     if (content) TRY(store.remember(kKind, key, content->text()));
     return content;
   }

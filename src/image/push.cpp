@@ -108,7 +108,7 @@ class Push {
     const bool present = TRY(here(blob.digest));
     TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
     const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
-      if (!present && fetch_) TRY(fetch_(blob, cancel));
+      if (!present) TRY(fetch(blob, cancel));
       auto file = std::make_shared<sys::Fd>(TRY(images_.store.open_blob(blob.digest)));
       return layer::Source([file, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {
         const std::size_t got = TRY(sys::read_some_at(file->get(), buffer, size, offset));
@@ -120,6 +120,13 @@ class Push {
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
     TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}", blob.digest.text()));
     return Proofs(images_.store, images_.scope).note_served(reference_, blob.digest);
+  }
+
+  /// A layer that nothing has needed yet.
+  Status fetch(const oci::Descriptor& blob, const Cancel& cancel) {
+    if (fetch_) return fetch_(blob, cancel);
+    (void)TRY(Transfers(images_, reference_, sink_, vertex_).ensure(blob, nullptr, cancel));
+    return {};
   }
 
   Status put(const Document& document, const std::string& tag_or_digest) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "image/image.hpp"
 #include "image/proofs.hpp"
@@ -16,6 +17,10 @@ namespace slipway::image {
                                                                 const oci::Reference& reference,
                                                                 const oci::Digest& blob);
 [[nodiscard]] Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob);
+/// The same of layers that are not here: an image has them whose own name may lead nowhere. They are fetched from
+/// there.
+[[nodiscard]] Status remember_place(const Images& images, const oci::Reference& reference,
+                                    const std::vector<oci::Digest>& blobs);
 
 /// How a blob came to be here.
 enum class Arrival : unsigned char {
@@ -47,8 +52,13 @@ class Transfers {
  private:
   /// Whether the blob is here, as large as it is said to be, and this scope may use it.
   [[nodiscard]] Result<bool> usable(const oci::Descriptor& blob) const;
-  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Descriptor& blob,
-                                const layer::Target& tee, const Cancel& cancel) const;
+  /// `begun` is set once `tee` got bytes.
+  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Reference& reference,
+                                const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
+                                const Cancel& cancel) const;
+  /// From where remember_place() says; false when it says nothing or it did not work.
+  [[nodiscard]] Result<bool> download_from_place(const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
+                                                 const Cancel& cancel) const;
 
   const Images& images_;
   const oci::Reference& reference_;
