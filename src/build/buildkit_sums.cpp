@@ -220,7 +220,7 @@ Result<std::optional<oci::Digest>> buildkit_content(const Tree& tree, TreeOf of,
   for (const auto& path : paths)
     (dockerfile::has_wildcard(path) ? (void)selected.push_back(path) : (void)plain.insert(path));
   for (const auto& path : outermost(plain)) selected.push_back(path);
-  std::ranges::stable_sort(selected);
+  std::ranges::sort(selected);
   Summer summer(tree, of, known, cancel);
   std::vector<oci::Digest> sums;
   for (const auto& path : selected) {

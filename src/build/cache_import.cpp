@@ -310,7 +310,7 @@ std::optional<std::string> CacheImport::stack_of(const ReadCache& cache, const b
   const Shape shape = shape_of(*plan_, vertex);
   std::vector<const buildcache::CachedResult*> results;
   for (const auto& result : record.results) results.push_back(&result);
-  std::ranges::stable_sort(results, std::greater<>(), [](const auto* result) { return result->created; });
+  std::ranges::sort(results, std::greater<>(), [](const auto* result) { return result->created; });  // newest first
   for (const auto* result : results) {
     const auto chain = cache.lookup.config().chain(*result);
     if (!chain || chain->size() != shape.layers) continue;

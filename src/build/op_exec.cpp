@@ -204,7 +204,7 @@ class ExecOp final : public LayerOp {
                                .id = mount.cache->buildkit_id,
                                .sharing = static_cast<int>(mount.cache->sharing)});
     }
-    std::ranges::stable_sort(exec.mounts, {}, [](const auto& mount) { return mount.target; });
+    std::ranges::sort(exec.mounts, {}, [](const auto& mount) { return mount.target; });
     for (const auto& mount : spec_.mounts) {
       if (mount.type != Type::kSecret) continue;
       if (!mount.env.empty()) exec.secrets.push_back({mount.id, mount.env, !mount.required});
