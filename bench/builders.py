@@ -288,10 +288,11 @@ class Buildkitd(Daemon):
     def build_job(self, context, tag, push):
         run(self.buildctl("build", "--progress", "plain", "--frontend", "dockerfile.v0", "--local", f"context={context}",
                           "--local", f"dockerfile={context}", "--output",
-                          f"type=image,name={tag},push={'true' if push else 'false'}"))
+                          f"type=image,name={tag}," + ("push=true" if push else "compression=uncompressed")))
 
     def push(self, tag, context):
-        self.build_job(context, tag, push=True)  # it has no push of its own: everything is cached by now
+        # It has no push of its own. Everything is cached by now, and compressed here, as with docker.
+        self.build_job(context, tag, push=True)
 
 
 class DockerBuildkit(Daemon):
