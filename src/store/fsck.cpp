@@ -345,7 +345,6 @@ Status Fsck::drop_rows(Connection& db) {
   }
   for (const auto& link : broken_links_) TRY(drop_link(db, link));
   const auto drop_records = [&](const oci::Digest& needed) -> Status {
-    // Records upon this part have a hole now: nobody takes them, and gc drops them.
     TRY(db.run("DELETE FROM record_parts WHERE snapshot = ?1 OR blob = ?1", {needed}));
     return {};
   };
@@ -359,6 +358,11 @@ Status Fsck::drop_rows(Connection& db) {
     TRY(db.run("DELETE FROM snapshots WHERE chain = ?", {chain}));
     TRY(drop_records(chain));
   }
+  // What stands on a part that went can not stay: a part that is here says that those below it are.
+  while (
+      TRY(db.run("DELETE FROM record_parts WHERE below IS NOT NULL AND below NOT IN (SELECT part FROM record_parts)")) >
+      0) {}
+  TRY(db.run("DELETE FROM records WHERE top IS NOT NULL AND top NOT IN (SELECT part FROM record_parts)"));
   return {};
 }
 

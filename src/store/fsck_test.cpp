@@ -124,6 +124,28 @@ TEST_F(FsckTest, AnImageWhoseConfigTellsOfOtherLayersIsAFinding) {
   EXPECT_TRUE(testing::verify_seed(store, 1));
 }
 
+TEST_F(FsckTest, ARecordThatLostALayerCanBePutAgain) {
+  Store store = open();
+  const Lease lease = *store.lease("test");
+  const Blob bottom = *store.put_blob(lease, "bottom"), middle = *store.put_blob(lease, "middle");
+  const Record record{.key = oci::Digest::of("key"),
+                      .scope = "s",
+                      .value = "v",
+                      .parts = {{.value = "1", .snapshot = {}, .blob = bottom.digest},
+                                {.value = "2", .snapshot = {}, .blob = middle.digest},
+                                {.value = "3", .snapshot = {}, .blob = {}}}};
+  ASSERT_TRUE(store.put_record(record));
+  ASSERT_EQ(::unlink(blob_path(middle.digest).c_str()), 0);
+  EXPECT_EQ(problems(store, true).size(), 1U);
+  EXPECT_FALSE(*store.acquire_record(lease, "s", record.key));
+  EXPECT_EQ(store.usage()->record_count, 0);
+  ASSERT_TRUE(store.put_blob(lease, "middle"));
+  ASSERT_TRUE(store.put_record(record));
+  const auto again = *store.acquire_record(lease, "s", record.key);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->parts.size(), 3U);
+}
+
 TEST_F(FsckTest, AMissingTreeIsAFinding) {
   Store store = open();
   ASSERT_TRUE(testing::build_seed(store, 1));
