@@ -58,6 +58,11 @@ Result<image::Found> find_and_hold(store::Store& store, const store::Lease& leas
   return found;
 }
 
+bool is_directory(const std::string& path) {
+  struct stat facts = {};
+  return ::stat(path.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
 Result<Input> open_input(const std::string& path, const Cancel& cancel) {
   if (path == "-") {
     if (is_terminal(STDIN_FILENO)) {

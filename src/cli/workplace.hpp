@@ -33,6 +33,9 @@ struct Workplace {
 [[nodiscard]] Result<image::Found> find_and_hold(store::Store& store, const store::Lease& lease, std::string_view scope,
                                                  const std::string& text);
 
+/// Whether `path` (followed, if it is a link) is a directory: of an OCI layout, where an archive could stand too.
+[[nodiscard]] bool is_directory(const std::string& path);
+
 /// Opens "-" (standard input, refused when it is a terminal) or a file for reading.
 struct Input {
   sys::Fd file;

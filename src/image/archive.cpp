@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "layer/codec.hpp"
 #include "layer/tar_reader.hpp"
+#include "sys/file.hpp"
 
 namespace slipway::image {
 namespace {
@@ -199,6 +200,29 @@ Result<Archive> Archive::read(store::Store& store, const store::Lease& lease, co
   return archive;
 }
 
+Result<Archive> Archive::open(store::Store& store, const store::Lease& lease, const std::string& directory,
+                              const Cancel& cancel) {
+  Archive archive;
+  const LayoutDirectory layout = TRY(LayoutDirectory::open(directory));
+  archive.documents_.emplace("index.json", TRY(layout.index_bytes()));
+  if (auto version = TRY(layout.version_bytes()); !version.empty())
+    archive.documents_.emplace("oci-layout", std::move(version));
+  archive.directory_ = layout;
+  archive.take_ = [&store, &lease, layout, cancel](const oci::Descriptor& descriptor) -> Result<Member> {
+    Member member{TRY(layout.take(store, lease, descriptor, cancel))};
+    std::string head(4, '\0');
+    const auto file = TRY(store.open_blob(descriptor.digest));
+    head.resize(TRY(sys::read_some_at(file.get(), head.data(), head.size(), 0)));
+    member.compression = layer::detect(head);
+    return member;
+  };
+  return archive;
+}
+
+bool Archive::has(const oci::Digest& digest) const {
+  return by_digest_.contains(digest) || (directory_ && directory_->has(digest));
+}
+
 const std::string* Archive::document(std::string_view name) const {
   const auto found = documents_.find(name);
   return found == documents_.end() ? nullptr : &found->second;
@@ -215,8 +239,10 @@ Result<Archive::Member> Archive::file(std::string_view path) const {
   return fail(Code::kInvalidArgument, "the archive's links go in circles at {}", quoted(path, 200));
 }
 
-Result<Archive::Member> Archive::blob(const oci::Digest& digest, std::int64_t size) const {
-  const auto found = by_digest_.find(digest);
+Result<Archive::Member> Archive::blob(const oci::Digest& digest, std::int64_t size) {
+  auto found = by_digest_.find(digest);
+  if (found == by_digest_.end() && take_)
+    found = by_digest_.emplace(digest, TRY(take_({.media_type = "", .digest = digest, .size = size}))).first;
   if (found == by_digest_.end()) return fail(Code::kNotFound, "the archive lacks blob {}", digest.text());
   if (found->second.blob.size != size) {
     return fail(Code::kDataLoss, "blob {} is {} bytes, its descriptor says {}", digest.text(), found->second.blob.size,

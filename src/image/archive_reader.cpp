@@ -27,8 +27,19 @@ std::string in_archive(std::string_view what) { return fmt::format("while readin
 /// What images an archive describes, checked against the bytes that it holds.
 class Loader {
  public:
-  Loader(const Archive& archive, store::Store& store, const store::Lease& lease, const Cancel& cancel)
+  Loader(Archive& archive, store::Store& store, const store::Lease& lease, const Cancel& cancel)
       : archive_(archive), store_(store), lease_(lease), cancel_(cancel) {}
+
+  /// The one image that a layout's index.json holds under this tag or digest (choose()).
+  Result<Loaded> load_one(const std::string& tag, const std::string& digest) {
+    TRY(check_layout());
+    const auto index = TRY(oci::Index::parse(*archive_.document("index.json"), ""));
+    const auto entry = TRY(choose(index, tag, digest));
+    const std::size_t at = add(entry.digest, entry.media_type);
+    TRY(check_tree(entry, at));
+    if (auto name = TRY(name_of(entry))) add_name(at, std::move(*name));
+    return images_[at];
+  }
 
   Result<std::vector<Loaded>> load() {
     const std::string* index = archive_.document("index.json");
@@ -263,7 +274,7 @@ class Loader {
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
   }
 
-  const Archive& archive_;
+  Archive& archive_;
   store::Store& store_;
   const store::Lease& lease_;
   const Cancel& cancel_;
@@ -386,8 +397,20 @@ Result<StoredLayer> store_layer(store::Store& store, const store::Lease& lease, 
 
 Result<std::vector<Loaded>> load(store::Store& store, const store::Lease& lease, const layer::Source& source,
                                  const Cancel& cancel) {
-  const auto archive = TRY(Archive::read(store, lease, source, cancel));
+  auto archive = TRY(Archive::read(store, lease, source, cancel));
   return Loader(archive, store, lease, cancel).load();
+}
+
+Result<std::vector<Loaded>> load_layout(store::Store& store, const store::Lease& lease, const std::string& directory,
+                                        const Cancel& cancel) {
+  auto archive = TRY(Archive::open(store, lease, directory, cancel));
+  return Loader(archive, store, lease, cancel).load();
+}
+
+Result<Loaded> import_layout(store::Store& store, const store::Lease& lease, const std::string& directory,
+                             const std::string& tag, const std::string& digest, const Cancel& cancel) {
+  auto archive = TRY(Archive::open(store, lease, directory, cancel));
+  return Loader(archive, store, lease, cancel).load_one(tag, digest);
 }
 
 Result<Loaded> import_rootfs(store::Store& store, const store::Lease& lease, const layer::Source& source,

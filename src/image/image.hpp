@@ -37,8 +37,8 @@ struct Resolved {
   oci::Manifest manifest;
   oci::ImageConfig config;
   registry::Trust trust = registry::Trust::kVerified;  ///< of where its layers come from
-  bool named = false;                   ///< resolve() gave it its name, before its layers were seen
-  std::optional<store::Name> replaced;  ///< what had that name until then
+  bool named = false;                                  ///< resolve() gave it its name, before its layers were seen
+  std::optional<store::Name> replaced;                 ///< what had that name until then
 };
 
 /// How an image is pushed.
@@ -115,6 +115,12 @@ struct Loaded {
 /// come, whatever their order.
 [[nodiscard]] Result<std::vector<Loaded>> load(store::Store& store, const store::Lease& lease,
                                                const layer::Source& source, const Cancel& cancel);
+/// The same of an OCI layout in a directory: every image that its index.json names. `directory` is a trusted path.
+[[nodiscard]] Result<std::vector<Loaded>> load_layout(store::Store& store, const store::Lease& lease,
+                                                      const std::string& directory, const Cancel& cancel);
+/// One image of it: the one called `tag`, or of this digest; with neither "latest", or the only one.
+[[nodiscard]] Result<Loaded> import_layout(store::Store& store, const store::Lease& lease, const std::string& directory,
+                                           const std::string& tag, const std::string& digest, const Cancel& cancel);
 /// A plain root file system tar as a one-layer image (docker import).
 [[nodiscard]] Result<Loaded> import_rootfs(store::Store& store, const store::Lease& lease, const layer::Source& source,
                                            const oci::Platform& platform, const Cancel& cancel);
