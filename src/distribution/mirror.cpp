@@ -249,6 +249,19 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::from_store(const oci::Digest& 
                    std::nullopt};
 }
 
+/// A client that had a shared layer already never asked for it under this repository, so nothing here says that the
+/// repository has it, and the upstream can not be asked. What another repository of this mirror has is open to the same
+/// clients; the link is not made, so that the upstream is asked when it is there.
+std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::of_another_repository(const oci::Digest& digest,
+                                                                                       std::string_view warning) {
+  const auto known = repositories_.find_blob_anywhere(digest);
+  if (!known) return std::unexpected(problem_of(known.error()));
+  if (!*known) return std::nullopt;
+  auto found = from_store(digest);
+  if (found) found->warning = warning;
+  return found;
+}
+
 std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& repository, const oci::Digest& digest,
                                                        bool head_only, const Waiting& waiting) {
   const auto known = [&] { return repositories_.find_blob(repository, digest); };
@@ -276,16 +289,23 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   const auto again = known();
   if (!again) return std::unexpected(problem_of(again.error()));
   if (*again) return from_store(digest);
-  if (offline()) return not_here(ProblemCode::kBlobUnknown, "such blob");
-  if (is_away())
+  if (offline()) {
+    if (auto found = of_another_repository(digest, kDisconnected)) return *std::move(found);
+    return not_here(ProblemCode::kBlobUnknown, "such blob");
+  }
+  if (is_away()) {
+    if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
     return std::unexpected(
         Problem{503, ProblemCode::kTooManyRequests, fmt::format("{} failed a moment ago; try again", upstream_.name)});
+  }
   const auto from = remote(repository);
   if (!from) return std::unexpected(problem(from.error(), ProblemCode::kBlobUnknown));
   // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
   const auto size = from->blob_size(digest, waiting());
   if (!size) {
     note(size.error());
+    if (is_trouble(size.error()))
+      if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
     return std::unexpected(problem(size.error(), ProblemCode::kBlobUnknown));
   }
   if (head_only) return FoundBlob{*size, {}, std::nullopt};

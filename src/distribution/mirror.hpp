@@ -86,6 +86,9 @@ class Mirror {
                       std::string_view why);
   Result<store::LinkedManifest> fetch_manifest(const std::string& repository, const std::string& object,
                                                const Cancel& cancel);
+  /// The blob, when any repository of this mirror has it: for when the upstream can not be asked.
+  [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest,
+                                                                                       std::string_view warning);
   std::expected<FoundBlob, Problem> from_store(const oci::Digest& digest);
   std::shared_ptr<Fetch> begin_fetch(const std::string& repository, const oci::Digest& digest, std::int64_t size,
                                      registry::Repository from);
