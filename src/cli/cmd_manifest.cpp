@@ -155,7 +155,8 @@ class Inspection {
       return verbose(member, document.bytes);
     }
     std::vector<image::ListMember> members;
-    for (const auto& entry : TRY(oci::Index::parse(document.bytes, document.media_type)).manifests())
+    const auto index = TRY(oci::Index::parse(document.bytes, document.media_type));
+    for (const auto& entry : index.manifests())
       members.push_back({name.with_digest(entry.digest), entry});
     return all_of(members);
   }

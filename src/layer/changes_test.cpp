@@ -258,7 +258,21 @@ TEST(Changes, CapabilitiesAreVersion2) {
 TEST(Changes, StandInsAreDevices) {
   Root upper;
   ASSERT_TRUE(testing::write_file(upper.path + "/null", ""));
-  ASSERT_EQ(::setxattr((upper.path + "/null").c_str(), "user.slipway.device", "c:1:3:0666", 10, 0), 0);
+  const std::string null = upper.path + "/null", device = "c:1:3:0666:7:8";
+  ASSERT_EQ(::setxattr(null.c_str(), "user.slipway.device", device.data(), device.size(), 0), 0);
+  const auto is_device = [&](mode_t mode, uid_t owner) {
+    EXPECT_EQ(::chown(null.c_str(), owner, 0), 0);
+    EXPECT_EQ(::chmod(null.c_str(), mode), 0);
+    const std::string written = changes(upper, {});
+    TarReader claims(testing::chunks_of(written), {});
+    Entry claimed;
+    EXPECT_TRUE(*claims.next(claimed));
+    return claimed.type != EntryType::kFile;
+  };
+  if (::geteuid() == 0) EXPECT_FALSE(is_device(0, 1000));  // a user of a step who may not make one
+  EXPECT_FALSE(is_device(0666, ::geteuid()));
+  if (::geteuid() != 0) GTEST_SKIP() << "only root's file is one";
+  EXPECT_TRUE(is_device(0, 0));
   const std::string bytes = changes(upper, {});
   TarReader reader(testing::chunks_of(bytes), {});
   Entry entry;
@@ -266,8 +280,10 @@ TEST(Changes, StandInsAreDevices) {
   EXPECT_EQ(entry.type, EntryType::kCharDevice);
   EXPECT_EQ(entry.mode, 0666U);
   EXPECT_EQ(entry.dev_minor, 3U);
+  EXPECT_EQ(entry.uid, 7U);
+  EXPECT_EQ(entry.gid, 8U);
   EXPECT_THAT(entry.xattrs, IsEmpty());
-  ASSERT_EQ(::setxattr((upper.path + "/null").c_str(), "user.slipway.device", "c:1:x:0666", 10, 0), 0);
+  ASSERT_EQ(::setxattr(null.c_str(), "user.slipway.device", "c:1:x:0666", 10, 0), 0);
   EXPECT_FALSE(write_changes(upper.fd.get(), {}, append_to(*std::make_unique<std::string>()), {}, Cancel()));
 }
 

@@ -249,12 +249,16 @@ Status Extractor::make_device_stand_in(const Entry& entry, const Place& place) {
     return number;
   }));
   const sys::Fd fd(number);
-  const std::string value = fmt::format("{}:{}:{}:{:04o}", entry.type == EntryType::kCharDevice ? 'c' : 'b',
-                                        entry.dev_major, entry.dev_minor, entry.mode);
+  const auto [uid, gid] = owner_of(entry);
+  const std::string value = fmt::format("{}:{}:{}:{:04o}:{}:{}", entry.type == EntryType::kCharDevice ? 'c' : 'b',
+                                        entry.dev_major, entry.dev_minor, entry.mode, uid, gid);
   TRY(sys::set_xattr(fd.get(), kDeviceXattr, value, place.path));
   Entry stand_in = entry;
   stand_in.mode = 0;
-  return set_metadata(stand_in, fd.get(), TRY(sys::stat_fd(fd.get(), place.path)));
+  if (!options_.inert) stand_in.uid = stand_in.gid = 0;
+  TRY(set_metadata(stand_in, fd.get(), TRY(sys::stat_fd(fd.get(), place.path))));
+  if (options_.inert || options_.ownership != Ownership::kAsIs || !options_.owner) return {};
+  return give(fd.get(), 0, 0, entry.path);  // whoever owns the device, the stand-in is root's
 }
 
 // --- metadata ---

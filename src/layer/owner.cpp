@@ -47,7 +47,8 @@ Result<Record> parse(std::string_view text, const std::string& name) {
   bool good = take(rest, record.uid) && take(rest, record.gid);
   if (good && !rest.empty())
     good = take(rest, record.seconds.emplace()) && take(rest, record.nanoseconds.emplace()) && rest.empty();
-  if (!good)
+  constexpr std::uint32_t kNobody = 0xffffffff;  // chown(2)'s "leave it"
+  if (!good || record.uid == kNobody || record.gid == kNobody)
     return fail(Code::kFailedPrecondition, "{} has the bad attribute {} {}", quoted(name), kOwnerXattr,
                 quoted(text, kRecordLimit));
   return record;

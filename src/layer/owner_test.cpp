@@ -91,7 +91,8 @@ TEST_F(OwnerTest, ARecordThatIsNoneIsAnError) {
   ASSERT_TRUE(sys::replace_file(path("file"), "x", 0644));
   expect_with_one_id([&] {
     const sys::Fd file = *sys::open(path("file"), O_RDONLY);
-    for (const char* text : {"", "1", "1:", "a:b", "1:2:3", "1:2:3:4:5", "-1:0", "4294967296:0", "1:2 "}) {
+    for (const char* text :
+         {"", "1", "1:", "a:b", "1:2:3", "1:2:3:4:5", "-1:0", "4294967296:0", "4294967295:0", "0:4294967295", "1:2 "}) {
       if (!sys::set_xattr(file.get(), "user.slipway.owner", text, "file")) return false;
       struct stat info{};
       if (fstat(file.get(), &info) != 0) return false;

@@ -28,9 +28,11 @@ bool parse_number(std::string_view text, int base, std::uint32_t& value) {
 /// kDeviceXattr's value into an entry.
 Status apply_device(std::string_view value, Entry& entry) {
   const auto parts = split(value, ':');
-  const bool good = parts.size() == 4 && (parts[0] == "c" || parts[0] == "b") &&
-                    parse_number(parts[1], 10, entry.dev_major) && parse_number(parts[2], 10, entry.dev_minor) &&
-                    parse_number(parts[3], 8, entry.mode);
+  const bool good =
+      (parts.size() == 4 || parts.size() == 6) && (parts[0] == "c" || parts[0] == "b") &&
+      parse_number(parts[1], 10, entry.dev_major) && parse_number(parts[2], 10, entry.dev_minor) &&
+      parse_number(parts[3], 8, entry.mode) &&
+      (parts.size() == 4 || (parse_number(parts[4], 10, entry.uid) && parse_number(parts[5], 10, entry.gid)));
   if (!good || entry.mode > 07777)
     return fail(Code::kFailedPrecondition, "{} has the bad attribute {} {}", quoted(entry.path), kDeviceXattr,
                 quoted(value, 64));
@@ -52,7 +54,9 @@ Status read_xattrs(TreeFile& file) {
     if (name == kOpaqueXattr) {
       file.opaque = entry.type == EntryType::kDirectory && *value == "y";
     } else if (name == kDeviceXattr) {
-      if (entry.type == EntryType::kFile && entry.size == 0) TRY(apply_device(*value, entry));
+      // Of root's, which no other user of a step can write to: who may not make a device may not claim one either.
+      const bool ours = file.info.st_uid == 0 && (file.info.st_mode & 07777) == 0;
+      if (entry.type == EntryType::kFile && entry.size == 0 && ours) TRY(apply_device(*value, entry));
     } else {
       entry.xattrs.emplace_back(std::move(name), *std::move(value));
       if (entry.xattrs.back().first == kCapabilityXattr)

@@ -540,7 +540,7 @@ TEST(UnpackWhiteouts, ADeviceCanNotPoseAsOne) {
   const Root root;
   expect_good(unpack_safely(root, Archive().device(EntryType::kCharDevice, "c", 0, 0).done()));
   EXPECT_EQ(type_of(root.path + "/c"), static_cast<mode_t>(S_IFREG));
-  EXPECT_EQ(xattr_of(root.path + "/c", "user.slipway.device"), "c:0:0:0620");
+  EXPECT_EQ(xattr_of(root.path + "/c", "user.slipway.device"), "c:0:0:0620:0:0");
 }
 
 TEST(UnpackWhiteouts, LiteralOnesAreNames) {

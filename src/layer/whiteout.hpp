@@ -19,8 +19,8 @@ inline const std::string kOpaqueXattr = "user.overlay.opaque";
 inline const std::string kRedirectXattr = "user.overlay.redirect";
 inline const std::string kMetacopyXattr = "user.overlay.metacopy";
 
-/// On an empty regular file of mode 0: the device it stands for, "c:MAJOR:MINOR:MODE" or "b:…" (decimal, decimal,
-/// octal). Written where mknod(2) is refused (a user namespace), read back as the device whenever a layer is written.
+/// On an empty regular file of root's of mode 0: the device it stands for, "c:MAJOR:MINOR:MODE:UID:GID" or "b:…" (the
+/// mode octal; without the last two it is root's). Written where mknod(2) is refused (a user namespace), read back as the device whenever a layer is written.
 inline const std::string kDeviceXattr = "user.slipway.device";
 
 /// The owner that a file should have where there is one id only (owner.hpp).

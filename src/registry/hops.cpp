@@ -1,14 +1,20 @@
 #include "registry/hops.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "base/text.hpp"
+#include "http/address.hpp"
 
 namespace slipway::registry {
 namespace {
 
+/// Link-local addresses, where clouds have their metadata, and Amazon's second one; in every way to write them.
 bool link_local(const http::Url& url) {
-  const std::string& host = url.host();
-  return host.starts_with("169.254.") || host.starts_with("[fe8") || host.starts_with("[fe9") ||
-         host.starts_with("[fea") || host.starts_with("[feb");
+  const auto address = http::parse_address(url.host());
+  if (!address) return false;
+  return std::ranges::any_of(std::array{"169.254.0.0/16", "fe80::/10", "fd00:ec2::/32"},
+                             [&](const char* network) { return http::Network::parse(network)->holds(*address); });
 }
 
 /// Loopback, and the ways to write it that only a resolver or a kernel reads so.

@@ -34,6 +34,7 @@ void Patience::let_go() {
 
 void Patience::progress(std::int64_t bytes) {
   auto state = state_.lock();
+  state->moved = state->moved || bytes > 0;
   state->spare += bytes;
   state->since = std::min(monotonic_ms(), state->since + state->spare / kBytesOfASecond * 1000);
   state->spare %= kBytesOfASecond;
@@ -46,6 +47,8 @@ std::int64_t Patience::left_ms() {
   if (state->watched == 0 || state->held > 0) return limit_ms_;
   return state->since + limit_ms_ - monotonic_ms();
 }
+
+bool Patience::moved() { return state_.lock()->moved; }
 
 Status Patience::check() {
   if (left_ms() > 0) return {};

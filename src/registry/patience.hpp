@@ -51,6 +51,8 @@ class Patience {
   [[nodiscard]] Status check();
   /// Milliseconds until check() fails when nothing happens.
   [[nodiscard]] std::int64_t left_ms();
+  /// Whether anything was transferred at all: a peer that answered before will be back sooner than one that never did.
+  [[nodiscard]] bool moved();
   /// "90 s", for texts.
   [[nodiscard]] std::string limit() const;
 
@@ -62,6 +64,7 @@ class Patience {
 
   struct State {
     int watched = 0;
+    bool moved = false;
     int held = 0;
     std::int64_t held_since = 0;
     std::int64_t spare = 0;  ///< bytes that have not yet paid for a second

@@ -9,8 +9,9 @@ namespace slipway::registry {
 
 Status wait_for_retry(const RetryPolicy& policy, const Setback& setback, int tried, const Cancel& cancel) {
   TRY(cancel.check());
-  if (tried >= std::min(setback.retries, policy.most) || setback.retry_after.value_or(0) > kLongestRetryAfter)
-    return std::unexpected(setback.error);
+  const bool was_there = setback.unreached && policy.patience != nullptr && policy.patience->moved();
+  const int retries = was_there ? kMostRetriesOfOneThatWasThere : std::min(setback.retries, policy.most);
+  if (tried >= retries || setback.retry_after.value_or(0) > kLongestRetryAfter) return std::unexpected(setback.error);
   std::int64_t wait_ms = std::min<std::int64_t>(std::int64_t{policy.first_wait_ms} << tried, 5000);
   if (setback.retry_after) wait_ms = std::max(wait_ms, *setback.retry_after * 1000);
   if (policy.patience != nullptr && policy.patience->left_ms() <= wait_ms) {

@@ -17,12 +17,15 @@
 namespace slipway::registry {
 
 inline constexpr int kMostRetries = 5;
+/// Some half a minute: a registry that is restarted under a transfer.
+inline constexpr int kMostRetriesOfOneThatWasThere = 10;
 inline constexpr std::int64_t kLongestRetryAfter = 60;  ///< seconds; a server that asks for more is an error at once
 
 /// A failed attempt.
 struct Setback {
   Error error;
   int retries = 0;                          ///< how often this kind may be tried again; 0: never
+  bool unreached = false;                   ///< nobody answered: tried longer where somebody did before
   std::optional<std::int64_t> retry_after;  ///< seconds the server asked for
   int status = 0;                           ///< of the answer that nobody wanted; 0: there was none
   bool renewed = false;                     ///< credentials were renewed meanwhile: asking again may help at once

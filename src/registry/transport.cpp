@@ -113,16 +113,32 @@ std::string message_of(std::string_view body) {
   return {};
 }
 
+namespace {
+
+/// What helps against a certificate that is not good; the text is OpenSSL's and curl's.
+std::string certificate_hint(std::string_view error) {
+  if (error.find("expired") != std::string_view::npos)
+    return "the registry's certificate has expired (or this machine's clock is wrong): it has to be renewed there";
+  if (error.find("subject name") != std::string_view::npos || error.find("no alternative") != std::string_view::npos)
+    return "the certificate is for another name: use the name that it is for";
+  return "put the CA's certificate into /etc/docker/certs.d/HOST[:PORT]/ca.crt or name it in SSL_CERT_FILE";
+}
+
+}  // namespace
+
 Setback setback_of_failure(const http::Failure& failure, std::string_view what) {
   if (failure.trouble == http::Trouble::kReader || failure.trouble == http::Trouble::kCancelled)
     return {.error = failure.error};
   Error error = failure.error;
-  if (failure.trouble == http::Trouble::kCertificate)
-    error.with_hint("put the CA's certificate into /etc/docker/certs.d/HOST[:PORT]/ca.crt or name it in SSL_CERT_FILE");
+  if (failure.trouble == http::Trouble::kCertificate) error.with_hint(certificate_hint(error.what()));
   if (failure.trouble == http::Trouble::kConnect)
     error.with_hint("nothing answers there: is the registry running, and are name and port right?");
   error.add_context(fmt::format("while asking for {}", what));
-  return {.error = std::move(error), .retries = retries_of(failure.trouble)};
+  if (failure.trouble == http::Trouble::kNotTls)
+    error.with_hint("it does not speak TLS: --insecure-registry HOST[:PORT] allows plain HTTP");
+  return {.error = std::move(error),
+          .retries = retries_of(failure.trouble),
+          .unreached = failure.trouble == http::Trouble::kConnect};
 }
 
 Setback setback_of_status(const Reply& reply, std::string_view what, const Asked& asked) {

@@ -290,7 +290,15 @@ Status Fsck::check_snapshot(const oci::Digest& chain, const SnapshotRow& row) {
 Status Fsck::check_by_blob(const oci::Digest& chain, int fs, const std::vector<int>& lowers, const oci::Digest& blob) {
   const sys::Fd file = TRY(open_blob(core_, blob));
   const layer::Source source = [&](char* buffer, std::size_t size) { return sys::read_some(file.get(), buffer, size); };
-  for (const auto& difference : TRY(check_tree(fs, source, lowers, cancel_))) {
+  const auto differences = check_tree(fs, source, lowers, cancel_);
+  if (!differences) {
+    const Code code = differences.error().code();
+    if (code == Code::kCancelled || code == Code::kResourceExhausted) return std::unexpected(differences.error());
+    find("snapshot " + chain.text(), "can not be checked: " + differences.error().what());
+    broken_snapshots_.insert(chain);
+    return {};
+  }
+  for (const auto& difference : *differences) {
     find("snapshot " + chain.text(), quoted(difference.path) + " " + difference.problem);
     broken_snapshots_.insert(chain);
   }
