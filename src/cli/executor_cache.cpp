@@ -131,7 +131,7 @@ bool ExecutorCache::fits(const Entry& entry, const build::CacheableStep& step) c
   const auto& view = entry.config.view();
   if (view.diff_ids.size() != 1 || entry.manifest.layers().size() != 1) return false;
   const Timestamp created = view.created.value_or(Timestamp{});
-  if (created.seconds + options_.cache_seconds < now().seconds) {
+  if (created.seconds + options_.cache_seconds <= now().seconds) {
     log_.info("Cache entry expired");
     return false;
   }

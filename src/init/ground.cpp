@@ -35,7 +35,11 @@ int clone_base(const Base<Borrowed>& base) {
   change.attr_set = MOUNT_ATTR_IDMAP;
   change.userns_fd = kUserNamespaceFd;
   if (mount_setattr(mount, "", AT_EMPTY_PATH, &change, sizeof change) < 0)
-    fail(errno, "cannot map ids of %s (its file system may not support id-mapped mounts)", base.path.data);
+    fail(
+        errno,
+        "cannot map ids of %s: its file system has no id-mapped mounts (overlayfs of a container?); put the store on a "
+        "volume or a tmpfs (--root, SLIPWAY_ROOT)",
+        base.path.data);
   return mount;
 }
 

@@ -396,10 +396,10 @@ class Solve {
   }
 
   void loaded(std::size_t v, OutputPtr output) {
-    Node& node = nodes_[v];
-    tell_cached(v);
-    node.finish = Step::kDone;
-    give(v, std::move(output));
+    // A twin may have run and put its record in between.
+    const auto owner = owners_.find(*nodes_[v].key);
+    const bool ran = owner != owners_.end() && owner->second != v && nodes_[owner->second].ran;
+    told(v, ran, std::move(output));
   }
 
   void take_from(std::size_t v, std::size_t owner) {
@@ -412,15 +412,19 @@ class Solve {
     if (!nodes_[owner].output || nodes_[owner].finish != Step::kDone) return;
     announce(v);
     node.output_step = Step::kRunning;
-    const auto take = [this, v, owner] {
+    told(v, nodes_[owner].ran, nodes_[owner].output);
+  }
+
+  /// Gives what is here already. Which of two equal vertices came first is chance: where one ran, both are told so.
+  void told(std::size_t v, bool ran, OutputPtr output) {
+    const auto take = [this, v, output = std::move(output)] {
       nodes_[v].finish = Step::kDone;
-      give(v, nodes_[owner].output);
+      give(v, output);
     };
-    if (!nodes_[owner].ran) {
+    if (!ran) {
       tell_cached(v);
       return take();
     }
-    // Which of the two came first is chance: both are told alike.
     post(
         light_,
         [this, v, verdict = verdict(v, miss(v))] {

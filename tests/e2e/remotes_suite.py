@@ -399,7 +399,8 @@ class ManifestTest(RemotesCase):
         self.assertEqual(verbose[0]["OCIManifest"],
                          json.loads(self.slipway("manifest", "inspect", self.list, amd64).out))
         other = self.other()
-        self.assertEqual(verbose, json.loads(other("manifest", "inspect", "-v", self.list).out))  # as the registry has it
+        there_too = json.loads(other("manifest", "inspect", "-v", self.list).out)  # as the registry has it
+        self.assertEqual([v["OCIManifest"] for v in verbose], [v["OCIManifest"] for v in there_too])
         other("pull", "--platform", "linux/amd64", self.list)
         self.assertEqual(there, json.loads(other("manifest", "inspect", self.list).out))
 
