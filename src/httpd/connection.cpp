@@ -78,7 +78,11 @@ Status Connection::wait(Step step) {
   pollfd entries[2] = {{fd_.get(), static_cast<short>(step == Step::kWantRead ? POLLIN : POLLOUT), 0},
                        {cut_.fd(), POLLIN, 0}};
   const std::int64_t begun = monotonic_ms();
+  progress_->waits_since = begun;
   const int ready = ::poll(entries, 2, limits_->silence_timeout_ms);
+  progress_->waits_since = 0;
+  progress_->waited_ms += monotonic_ms() - begun;
+  if (progress_->evicted) return fail(Code::kUnavailable, "{} was slow, and others waited for its thread", peer_);
   if (ready < 0 && errno != EINTR) return fail_errno("cannot wait for {}", peer_);
   if (cut_.fired()) return fail(Code::kCancelled, "the server ends");
   if (ready == 0)
@@ -90,6 +94,31 @@ Status Connection::wait(Step step) {
     window_ms_ = window_bytes_ = 0;
   }
   return {};
+}
+
+void Connection::moved(std::size_t bytes) {
+  if (bytes == 0) return;
+  window_bytes_ += static_cast<std::int64_t>(bytes);
+  progress_->bytes += static_cast<std::int64_t>(bytes);
+  progress_->moved_at = monotonic_ms();
+}
+
+std::optional<std::int64_t> Connection::slowness(std::int64_t least_ms) const {
+  const std::int64_t since = progress_->waits_since;
+  if (since == 0 || progress_->evicted) return std::nullopt;
+  const std::int64_t waited = progress_->waited_ms + std::max<std::int64_t>(monotonic_ms() - since, 0);
+  if (waited < std::max<std::int64_t>(least_ms, 1)) return std::nullopt;
+  return progress_->bytes * 1000 / waited;
+}
+
+void Connection::evict() {
+  progress_->evicted = true;
+  (void)::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+void Connection::begin_request() {
+  progress_->bytes = 0;
+  progress_->waited_ms = 0;
 }
 
 Result<std::size_t> Connection::read(char* buffer, std::size_t size) {

@@ -2,7 +2,10 @@
 // blocking with the limits on slow peers (a request's thread). One thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +37,13 @@ class Connection {
   /// Appends what is there to `into`, up to `size` bytes at once.
   [[nodiscard]] Step try_read(std::string& into, std::size_t size);
 
+  /// What is there already, without waiting: 0 when nothing is, or the peer has ended.
+  [[nodiscard]] std::size_t read_now(char* buffer, std::size_t size) {
+    const Moved got = read_once(buffer, size);
+    moved(got.bytes);
+    return got.bytes;
+  }
+
   /// At least a byte; 0 when the peer has ended.
   [[nodiscard]] Result<std::size_t> read(char* buffer, std::size_t size);
   [[nodiscard]] Status write(std::string_view bytes);
@@ -44,6 +54,18 @@ class Connection {
   /// The next close is a reset: the peer can not take what it got for all there is.
   void reset_on_close();
 
+  // For the poller, while a request's thread has the connection.
+
+  /// Bytes a second of waiting for the peer, in the request that runs; nothing unless the thread waits for the peer
+  /// just now and did so for `least_ms` in all.
+  [[nodiscard]] std::optional<std::int64_t> slowness(std::int64_t least_ms) const;
+  /// When the last byte went in or out, monotonic ms.
+  [[nodiscard]] std::int64_t moved_at() const { return progress_->moved_at; }
+  /// Ends what the thread waits for: others need it more.
+  void evict();
+  /// A new request begins.
+  void begin_request();
+
  private:
   struct Moved {
     Step step = Step::kEnd;
@@ -52,9 +74,17 @@ class Connection {
   Moved read_once(char* buffer, std::size_t size);
   Moved write_once(std::string_view bytes);
   Status wait(Step step);
-  void moved(std::size_t bytes) { window_bytes_ += static_cast<std::int64_t>(bytes); }
+  void moved(std::size_t bytes);
   Status send_plain_file(int file, std::int64_t offset, std::int64_t length);
   Status copy_file(int file, std::int64_t offset, std::int64_t length);
+
+  /// Written by the request's thread, read by the poller.
+  struct Progress {
+    std::atomic<std::int64_t> bytes = 0, waited_ms = 0;  ///< of this request
+    std::atomic<std::int64_t> waits_since = 0;           ///< 0: does not wait for the peer
+    std::atomic<std::int64_t> moved_at = 0;
+    std::atomic<bool> evicted = false;
+  };
 
   sys::Fd fd_;
   Ssl ssl_;
@@ -62,6 +92,7 @@ class Connection {
   const Limits* limits_;
   Cancel cut_;
   std::int64_t window_ms_ = 0, window_bytes_ = 0;  ///< of waiting, and what was moved meanwhile
+  std::unique_ptr<Progress> progress_ = std::make_unique<Progress>();
 };
 
 }  // namespace slipway::httpd

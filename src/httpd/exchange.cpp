@@ -171,23 +171,29 @@ Exchange::After Exchange::finish() {
   if (!served_.whole) return After::kCut;
   if (input_broken_) return After::kLinger;
   if (close_) return After::kLinger;
-  if (!parser_.done() && !drain()) return After::kLinger;
   inbox_ = input_.pending();
   return After::kKeep;
 }
 
-/// Reads the rest of a body that the handler did not want, where it is short enough to be worth the connection.
-bool Exchange::drain() {
-  if (!continued_ || parser_.content_length().value_or(0) > kDrainBytes) return false;
+/// Takes the rest of a body that the handler did not want, as far as it is here: that saves the connection. Nobody
+/// waits for more of it: the poller drops what still comes.
+bool Exchange::drain_now() {
+  if (!continued_ || input_broken_ || parser_.content_length().value_or(0) > kDrainBytes) return parser_.done();
   std::int64_t dropped = 0;
   char buffer[16 * 1024];
-  while (!parser_.done()) {
-    const auto got = read_body(buffer, sizeof buffer);
-    if (!got) return false;
-    dropped += static_cast<std::int64_t>(*got);
-    if (dropped > kDrainBytes) return false;
+  while (!parser_.done() && dropped <= kDrainBytes) {
+    const std::string_view pending = input_.pending();
+    const auto taken = parser_.body(pending, buffer, sizeof buffer);
+    if (!taken) return false;
+    input_.consume(taken->consumed);
+    dropped += static_cast<std::int64_t>(taken->consumed);
+    if (taken->consumed > 0) continue;
+    const auto room = input_.room();
+    const std::size_t got = room.empty() ? 0 : connection_.read_now(room.data(), room.size());
+    if (got == 0) return false;
+    input_.add(got);
   }
-  return true;
+  return parser_.done();
 }
 
 // ---------------------------------------------------------------- the body that comes in
@@ -248,10 +254,8 @@ Status Exchange::start(int status, std::optional<std::int64_t> length) {
   if (started_) return fail(Code::kInternal, "an answer was begun twice");
   started_ = true;
   served_.status = status;
-  // An answer before the whole body is read may be the last: who waits for 100 will not send it now.
-  const bool much_left = !parser_.done() && parser_.content_length().value_or(kDrainBytes + 1) > kDrainBytes;
-  close_ = input_broken_ || much_left || !parser_.keep_alive() || last_() || (!parser_.done() && !continued_) ||
-           (!length && parser_.old());
+  // An answer before the whole body is here is the last: who waits for 100 will not send it now.
+  close_ = input_broken_ || !parser_.keep_alive() || last_() || !drain_now() || (!length && parser_.old());
   head_ = fmt::format("HTTP/1.1 {}\r\nDate: {}\r\n{}", status_line(status), http_date(), headers_);
   if (length && !(has_no_body(status))) head_ += fmt::format("Content-Length: {}\r\n", *length);
   chunked_ = !length && !parser_.old() && !has_no_body(status);

@@ -66,7 +66,7 @@ class Exchange {
   After finish();
   Result<std::size_t> read(char* buffer, std::size_t size);
   Result<std::size_t> read_body(char* buffer, std::size_t size);
-  bool drain();
+  bool drain_now();
   Status start(int status, std::optional<std::int64_t> length);
   Status write(std::string_view bytes);
   Status write_file(int fd, std::int64_t offset, std::int64_t length);

@@ -59,6 +59,7 @@ std::expected<void, Refusal> judge(const Message& message, std::size_t target_by
     return refuse(414, fmt::format("the request target is longer than {} bytes", target_bytes));
   const auto hosts = message.count(beast_http::field::host);
   if (hosts > 1 || (hosts == 0 && message.version() == 11)) return refuse(400, "there must be one Host header");
+  if (message.count(beast_http::field::content_length) > 1) return refuse(400, "the length is given twice");
   const auto coding = message.find(beast_http::field::transfer_encoding);
   if (coding != message.end()) {
     if (message.count(beast_http::field::transfer_encoding) > 1 || lower(trim(view(coding->value()))) != "chunked" ||
@@ -83,6 +84,8 @@ std::expected<void, Refusal> Parser::head(std::string_view bytes) {
   // One line end, as Beast takes no other: a bare LF in the middle is something that others read as one.
   for (auto at = bytes.find('\n'); at != std::string_view::npos; at = bytes.find('\n', at + 1))
     if (at == 0 || bytes[at - 1] != '\r') return refuse(400, "a line ends without CR");
+  if (bytes.contains("\r\n ") || bytes.contains("\r\n\t"))  // obs-fold, RFC 9112 section 5.2
+    return refuse(400, "a header line is folded");
   beast::error_code error;
   std::size_t used = 0;
   while (!parser.is_header_done()) {

@@ -86,6 +86,10 @@ TEST(Parser, WhatTwoParsersCouldReadDifferentlyIsRefused) {
   const auto with = [](const std::string& lines) { return judge("PUT / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n"); };
   EXPECT_EQ(with(""), 0);
   EXPECT_EQ(with("Content-Length: 5\r\nContent-Length: 6\r\n"), 400);
+  EXPECT_EQ(with("Content-Length: 5\r\nContent-Length: 5\r\n"), 400);
+  EXPECT_EQ(with("Content-Length: 5\r\nX: y\r\nContent-Length: 5\r\n"), 400);
+  EXPECT_EQ(with("X: a\r\n b\r\n"), 400);
+  EXPECT_EQ(with("X: a\r\n\tb\r\n"), 400);
   EXPECT_EQ(with("Content-Length: 5, 6\r\n"), 400);
   EXPECT_EQ(with("Content-Length: -5\r\n"), 400);
   EXPECT_EQ(with("Content-Length: +5\r\n"), 400);

@@ -27,8 +27,10 @@ constexpr int kBacklog = 1024;
 constexpr int kTickMs = 500;     ///< how often deadlines are looked at
 constexpr int kLingerMs = 3000;  ///< how long what a refused peer still sends is dropped
 constexpr std::size_t kLingerBytes = 16 << 20;
-constexpr std::size_t kHeadStep = 8 * 1024;
-constexpr int kSpareDescriptors = 256;  ///< for files, the store, outgoing connections
+constexpr std::size_t kHeadStep = 16 * 1024;  ///< a whole TLS record: epoll does not see what OpenSSL still holds
+constexpr int kEmptyLines = 4;                ///< before a request
+constexpr int kSlowMs = 1000;                 ///< who was waited for so long may have to make room
+constexpr int kSpareDescriptors = 256;        ///< for files, the store, outgoing connections
 
 struct Listener {
   sys::Fd fd;
@@ -50,6 +52,8 @@ struct Peer {
   std::string inbox;
   std::int64_t since = 0;  ///< monotonic: begin of the state, of the head's first byte, or of the last request's end
   std::size_t searched = 0;
+  int empty_lines = 0;           ///< that were skipped before this head
+  std::int64_t half_closed = 0;  ///< since when it sends no more while a handler looks; 0: not known to
   std::size_t dropped = 0;
   Synced<std::optional<CancelSource>> hang_up;  ///< made when a handler asks for it
   Exchange::After after = Exchange::After::kCut;
@@ -109,15 +113,22 @@ Result<Listener> listen_on(const Address& address, bool tls) {
 }
 
 /// As many connections as descriptors allow; the soft limit is raised to the hard one.
-int connection_limit(int wanted) {
+struct Room {
+  int connections, requests;
+};
+Room room_for(const Limits& wanted) {
+  const Room whole{wanted.connections, wanted.requests};
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return whole;
   if (limit.rlim_cur < limit.rlim_max) {
     const rlimit raised{limit.rlim_max, limit.rlim_max};
     if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
-  if (limit.rlim_cur >= static_cast<rlim_t>(wanted + kSpareDescriptors)) return wanted;
-  return std::max(16, static_cast<int>(limit.rlim_cur) - kSpareDescriptors);
+  const int per_request = 3;  // the blob, what tells of a hang-up, a lock
+  if (limit.rlim_cur >= static_cast<rlim_t>(wanted.connections + per_request * wanted.requests + kSpareDescriptors))
+    return whole;
+  const int left = std::max(64, static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20)) - kSpareDescriptors);
+  return {std::min(wanted.connections, left / 2), std::min(wanted.requests, std::max(16, left / 2 / per_request))};
 }
 
 }  // namespace
@@ -140,8 +151,8 @@ class Poller {
         listeners_(listeners),
         handler_(handler),
         cancel_(cancel),
-        most_(connection_limit(options.limits.connections)),
-        workers_(static_cast<std::size_t>(options.limits.requests)) {}
+        room_(room_for(options.limits)),
+        workers_(static_cast<std::size_t>(room_.requests)) {}
 
   Status run();
 
@@ -159,7 +170,9 @@ class Poller {
   void returned(Peer& peer);
   void linger(Peer& peer);
   void close(Peer& peer) { peers_.erase(peer.connection.fd()); }
-  void hung_up(Peer& peer);
+  void hung_up(Peer& peer, std::uint32_t events);
+  bool skip_empty_lines(Peer& peer);
+  void make_workers_free();
   void look_at_deadlines();
   [[nodiscard]] std::int64_t patience(const Peer& peer) const;
   void begin_to_stop();
@@ -170,7 +183,7 @@ class Poller {
   std::vector<Listener>& listeners_;
   const Handler& handler_;
   const Cancel& cancel_;
-  const int most_;
+  const Room room_;
   sys::Fd epoll_, wake_;
   CancelSource cut_;  ///< the grace is over
   std::map<int, std::unique_ptr<Peer>> peers_;
@@ -222,7 +235,7 @@ Status Poller::run() {
       const auto peer = peers_.find(fd);
       if (peer == peers_.end()) continue;  // closed by an earlier event of this round
       if (peer->second->state == Peer::State::kActive) {
-        hung_up(*peer->second);
+        hung_up(*peer->second, events[static_cast<std::size_t>(i)].events);
       } else {
         advance(*peer->second);
       }
@@ -252,7 +265,8 @@ void Poller::accept(int listener) {
 }
 
 void Poller::admit(sys::Fd fd, std::string name) {
-  if (static_cast<int>(peers_.size()) >= most_ && !make_room()) return;  // all of them are being served: hang up
+  if (static_cast<int>(peers_.size()) >= room_.connections && !make_room())
+    return;  // all of them are being served: hang up
   const int on = 1;
   (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -307,34 +321,49 @@ void Poller::advance(Peer& peer) {
   read_head(peer);
 }
 
-/// Collects a head as far as it is there; a whole one goes to a worker.
+/// An empty line before a request is forgiven (RFC 9112 section 2.2), a few are; more of them are no head.
+bool Poller::skip_empty_lines(Peer& peer) {
+  std::size_t skipped = 0;
+  while (peer.empty_lines < kEmptyLines && std::string_view(peer.inbox).substr(skipped).starts_with("\r\n")) {
+    skipped += 2;
+    ++peer.empty_lines;
+  }
+  peer.inbox.erase(0, skipped);
+  return !peer.inbox.starts_with("\r\n");
+}
+
+/// Collects a head as far as it is there; a whole one goes to a worker. One read, then others have their turn.
 void Poller::read_head(Peer& peer) {
-  while (true) {
-    // An empty line before a request is forgiven (RFC 9112 section 2.2).
-    while (peer.inbox.starts_with("\r\n")) peer.inbox.erase(0, 2);
-    const std::size_t end = head_end(peer.inbox, peer.searched);
-    if (end != std::string::npos || peer.inbox.size() > options_.limits.head_bytes || !may_be_head(peer.inbox)) {
-      serve(peer);
-      return;
-    }
-    peer.searched = peer.inbox.size();
-    const bool fresh = peer.inbox.empty();
-    const auto step = peer.connection.try_read(peer.inbox, kHeadStep);
-    if (step == Connection::Step::kEnd) {
-      close(peer);
-      return;
-    }
-    if (fresh && !peer.inbox.empty()) peer.since = monotonic_ms();
-    if (step == Connection::Step::kDone) continue;
-    rearm(peer, (step == Connection::Step::kWantRead ? EPOLLIN : EPOLLOUT) | EPOLLRDHUP | EPOLLONESHOT);
+  const auto complete = [&] {
+    return !skip_empty_lines(peer) || head_end(peer.inbox, peer.searched) != std::string::npos ||
+           peer.inbox.size() > options_.limits.head_bytes || !may_be_head(peer.inbox);
+  };
+  if (complete()) {
+    serve(peer);
     return;
   }
+  peer.searched = peer.inbox.size();
+  const bool fresh = peer.inbox.empty() && peer.empty_lines == 0;
+  const auto step = peer.connection.try_read(peer.inbox, kHeadStep);
+  if (step == Connection::Step::kEnd) {
+    close(peer);
+    return;
+  }
+  if (fresh && !peer.inbox.empty()) peer.since = monotonic_ms();
+  if (step == Connection::Step::kDone && complete()) {
+    serve(peer);
+    return;
+  }
+  peer.searched = peer.inbox.size();
+  rearm(peer, (step == Connection::Step::kWantWrite ? EPOLLOUT : EPOLLIN) | EPOLLRDHUP | EPOLLONESHOT);
 }
 
 /// The worker gives the peer back through finished_. Until then the poller only looks whether it hangs up.
 void Poller::serve(Peer& peer) {
   peer.state = Peer::State::kActive;
   peer.searched = 0;
+  peer.empty_lines = 0;
+  peer.connection.begin_request();
   ++active_;
   workers_.add([this, &peer] {
     {
@@ -357,9 +386,30 @@ Cancel Poller::watch_hang_up(Peer& peer) {
   return (*source)->cancel();
 }
 
-void Poller::hung_up(Peer& peer) {
+/// Who only ended its own sending may still read the answer (RFC 9112 section 9.6).
+void Poller::hung_up(Peer& peer, std::uint32_t events) {
   auto source = peer.hang_up.lock();
-  if (*source) (*source)->fire("the client hung up");
+  if (!*source) return;
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    (*source)->fire("the client hung up");
+    return;
+  }
+  peer.half_closed = monotonic_ms();
+  rearm(peer, EPOLLONESHOT);  // errors and a whole hang-up are told without being asked for
+}
+
+/// Requests have waited for a thread: as many of the peers that are slowest just now lose theirs.
+void Poller::make_workers_free() {
+  const std::size_t wanted = workers_.overdue(options_.limits.queue_ms);
+  if (wanted == 0) return;
+  std::vector<std::pair<std::int64_t, Peer*>> slow;
+  for (const auto& [fd, peer] : peers_) {
+    if (peer->state != Peer::State::kActive) continue;
+    if (const auto rate = peer->connection.slowness(kSlowMs)) slow.emplace_back(*rate, peer.get());
+  }
+  std::ranges::sort(slow, {}, [](const auto& one) { return one.first; });
+  slow.resize(std::min(slow.size(), wanted));
+  for (const auto& [rate, peer] : slow) peer->connection.evict();
 }
 
 void Poller::take_back() {
@@ -371,6 +421,7 @@ void Poller::take_back() {
 void Poller::returned(Peer& peer) {
   --active_;
   peer.hang_up.lock()->reset();
+  peer.half_closed = 0;
   peer.since = monotonic_ms();
   if (peer.after == Exchange::After::kCut) {
     peer.connection.reset_on_close();
@@ -389,24 +440,21 @@ void Poller::returned(Peer& peer) {
 
 /// Closing with bytes unread would reset the connection, and the peer might never see the answer.
 void Poller::linger(Peer& peer) {
-  while (true) {
-    peer.inbox.clear();
-    const auto step = peer.connection.try_read(peer.inbox, kHeadStep);
-    peer.dropped += peer.inbox.size();
-    if (step == Connection::Step::kEnd || peer.dropped > kLingerBytes) {
-      close(peer);
-      return;
-    }
-    if (step == Connection::Step::kDone) continue;
-    rearm(peer, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT);
+  peer.inbox.clear();
+  const auto step = peer.connection.try_read(peer.inbox, kHeadStep);
+  peer.dropped += peer.inbox.size();
+  if (step == Connection::Step::kEnd || peer.dropped > kLingerBytes) {
+    close(peer);
     return;
   }
+  rearm(peer, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT);
 }
 
 std::int64_t Poller::patience(const Peer& peer) const {
   const Limits& limits = options_.limits;
   if (peer.state == Peer::State::kLinger) return kLingerMs;
-  if (peer.state == Peer::State::kHandshake || !peer.inbox.empty()) return limits.head_timeout_ms;
+  if (peer.state == Peer::State::kHandshake || !peer.inbox.empty() || peer.empty_lines > 0)
+    return limits.head_timeout_ms;
   return limits.idle_timeout_ms;
 }
 
@@ -419,9 +467,13 @@ void Poller::look_at_deadlines() {
   }
   if (now - looked_ < kTickMs) return;
   looked_ = now;
+  make_workers_free();
   std::vector<Peer*> late;
   for (const auto& [fd, peer] : peers_) {
     if (peer->state != Peer::State::kActive && now - peer->since > patience(*peer)) late.push_back(peer.get());
+    if (peer->state == Peer::State::kActive && peer->half_closed != 0 &&
+        now - std::max(peer->half_closed, peer->connection.moved_at()) > options_.limits.half_closed_ms)
+      hung_up(*peer, EPOLLHUP);
   }
   for (Peer* peer : late) close(*peer);
 }

@@ -14,7 +14,8 @@
 // handler reads the body and writes the answer in that thread, blocking, and the connection goes back to the poller. So
 // a peer that says nothing, or says it slowly, costs a descriptor and at most Limits::head_bytes, never a thread; and
 // one that moves a body slower than Limits::slowest_rate is cut. When there are too many connections, the one that has
-// been silent longest makes room.
+// been silent longest makes room; when all threads are taken and requests wait, the peers that are slowest just now do.
+// Nobody waits for the rest of a body that the handler did not read: the answer closes the connection.
 //
 // Requests are parsed by Boost.Beast (parser.cpp). What two parsers could read differently is refused: a length given
 // twice or beside chunks, codings other than chunked, no Host or several, bare line ends.
@@ -56,13 +57,16 @@ struct Limits {
   std::size_t head_bytes = 64 * 1024;   ///< request line and headers
   std::size_t target_bytes = 8 * 1024;  ///< the request target alone
   int connections = 4096;               ///< less where the process may not have so many descriptors
-  int requests = 256;                   ///< handled at the same time; more wait
+  int requests = 1024;                  ///< handled at the same time, a thread each; more wait
   int head_timeout_ms = 20'000;         ///< from the first byte of a head (or of a TLS handshake) to its last
   int idle_timeout_ms = 120'000;        ///< between requests
   int silence_timeout_ms = 60'000;      ///< a body or an answer that moves no byte for so long has failed
   std::int64_t slowest_rate = 1024;     ///< bytes a second, over slow_window_ms of waiting; 0: any
   int slow_window_ms = 30'000;
-  int grace_ms = 8'000;  ///< what running requests have left after a stop was asked for
+  /// Without a thread for so long, requests get those of the peers that are slowest just now; they are cut.
+  int queue_ms = 250;
+  int half_closed_ms = 10'000;  ///< a peer that sends no more, and takes no byte for so long, has hung up
+  int grace_ms = 8'000;         ///< what running requests have left after a stop was asked for
 };
 
 /// Certificate chain and key, PEM files. Read again when they change on the disk (a renewed certificate).
@@ -90,7 +94,8 @@ class Request {
   [[nodiscard]] Result<std::string> read_all(std::int64_t limit);
   [[nodiscard]] const std::string& peer() const;  ///< "127.0.0.1"
   [[nodiscard]] bool secure() const;              ///< came through TLS
-  /// Fires when the peer has hung up, or the server's grace is over: for handlers that wait for something else.
+  /// Fires when the peer has hung up, or the server's grace is over: for handlers that wait for something else. A peer
+  /// that only ended its own sending may still wait: it has Limits::half_closed_ms between bytes.
   [[nodiscard]] Cancel cancel();
   /// Who asks, as the handler found out: for the log.
   void set_user(std::string user);
@@ -106,7 +111,8 @@ class Request {
 /// What is answered. Nothing goes out before the first byte of the body, or the end of the handler.
 class Answer {
  public:
-  /// Before start() or send(). Control characters in a value become '?'.
+  /// Before start() or send(), after which no more of the request's body can be read. Control characters in a value
+  /// become '?'.
   void header(std::string name, std::string_view value);
   /// A whole answer. A HEAD request gets the head only, with the body's length.
   [[nodiscard]] Status send(int status, std::string_view body);

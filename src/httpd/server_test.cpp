@@ -284,6 +284,89 @@ TEST(Server, AThousandSilentPeersDoNotStopOthers) {
   EXPECT_TRUE(client.answer().starts_with("HTTP/1.1 200"));
 }
 
+TEST(Server, AFewEmptyLinesBeforeARequestAreForgivenAFloodIsNot) {
+  Running server(echo);
+  Client polite(server.port());
+  polite.send("\r\n\r\n" + std::string(kGet));
+  EXPECT_TRUE(polite.answer().starts_with("HTTP/1.1 200"));
+  polite.send("\r\n\r\n\r\n\r\n" + std::string(kGet));  // counted anew
+  EXPECT_TRUE(polite.answer().starts_with("HTTP/1.1 200"));
+  Client flood(server.port());
+  for (int i = 0; i < 5; ++i) flood.send("\r\n");
+  EXPECT_TRUE(flood.rest().starts_with("HTTP/1.1 400"));
+}
+
+TEST(Server, EmptyLinesDoNotBeginThePatienceAnew) {
+  Limits limits;
+  limits.head_timeout_ms = 200;
+  limits.idle_timeout_ms = 600'000;
+  Running server(echo, limits);
+  Client client(server.port());
+  client.send("\r\n");
+  EXPECT_EQ(client.rest(), "");  // cut by the head's timeout, not by that of an idle connection
+}
+
+TEST(Server, NobodyWaitsForARefusedBody) {
+  Limits limits;
+  limits.requests = 2;
+  limits.silence_timeout_ms = 600'000;
+  limits.slowest_rate = 0;
+  limits.queue_ms = 600'000;  // nothing is evicted
+  Running server([](Request&, Answer& answer) { (void)answer.send(401, "no"); }, limits);
+  std::vector<Client> silent;
+  for (int i = 0; i < 4; ++i) {
+    silent.emplace_back(server.port()).send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n");
+    const std::string answer = silent.back().answer();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 401")) << answer;
+    EXPECT_TRUE(answer.contains("Connection: close\r\n")) << answer;
+  }
+  Client whole(server.port());  // a body that is here saves the connection
+  whole.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody" + std::string(kGet));
+  EXPECT_FALSE(whole.answer().contains("Connection: close\r\n"));
+  EXPECT_TRUE(whole.answer().starts_with("HTTP/1.1 401"));
+}
+
+TEST(Server, SlowReadersMakeRoomForOthers) {
+  Limits limits;
+  limits.requests = 2;
+  limits.silence_timeout_ms = 600'000;
+  limits.slowest_rate = 0;
+  const std::string large(64 << 20, 'x');
+  Running server(
+      [&](Request& request, Answer& answer) {
+        (void)answer.send(200, request.target().path() == "/large" ? std::string_view(large) : "small");
+      },
+      limits);
+  std::vector<Client> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.emplace_back(server.port()).send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    if (i < 2) slow.back().until("\r\n\r\n");  // these have the two threads
+  }
+  Client client(server.port());
+  client.send(kGet);
+  EXPECT_TRUE(client.answer().ends_with("small"));
+}
+
+TEST(Server, AHalfClosedPeerIsStillAnswered) {
+  std::atomic<bool> begun = false;
+  std::atomic<bool> go_on = false;
+  Running server([&](Request& request, Answer& answer) {
+    const Cancel cancel = request.cancel();
+    begun = true;
+    while (!go_on && !cancel.fired()) std::this_thread::yield();
+    (void)answer.send(cancel.fired() ? 503 : 200, "answer");
+  });
+  Client client(server.port());
+  client.send(kGet);
+  while (!begun) std::this_thread::yield();
+  ASSERT_EQ(::shutdown(client.fd(), SHUT_WR), 0);
+  Client other(server.port());  // whose answer shows that the poller has seen the end of the first
+  other.send("GARBAGE\r\n\r\n");
+  EXPECT_TRUE(other.rest().starts_with("HTTP/1.1 400"));
+  go_on = true;
+  EXPECT_TRUE(client.answer().starts_with("HTTP/1.1 200"));
+}
+
 TEST(Server, TheOldestSilentPeerMakesRoom) {
   Limits limits;
   limits.connections = 4;
@@ -328,11 +411,15 @@ TEST(Server, ATrickleIsCut) {
 TEST(Server, AHangUpFiresTheRequestsCancel) {
   std::atomic<bool> begun = false;
   std::atomic<bool> fired = false;
-  Running server([&](Request& request, Answer&) {
-    const Cancel cancel = request.cancel();
-    begun = true;
-    fired = cancel.wait_for(60'000);
-  });
+  Limits limits;
+  limits.half_closed_ms = 100;
+  Running server(
+      [&](Request& request, Answer&) {
+        const Cancel cancel = request.cancel();
+        begun = true;
+        fired = cancel.wait_for(60'000);
+      },
+      limits);
   Client client(server.port());
   client.send(kGet);
   while (!begun) std::this_thread::yield();
