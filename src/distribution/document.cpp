@@ -17,9 +17,10 @@ bool is_foreign(const oci::Descriptor& layer) {
 Status read_image(Document& out, std::string_view bytes, std::string_view media_type) {
   const auto image = TRY(oci::Manifest::parse(std::string(bytes), media_type));
   out.manifest.media_type = image.media_type();
-  out.manifest.blobs.push_back(image.config().digest);
+  out.named.push_back(image.config());
   for (const auto& layer : image.layers())
-    if (!is_foreign(layer)) out.manifest.blobs.push_back(layer.digest);
+    if (!is_foreign(layer)) out.named.push_back(layer);
+  for (const auto& blob : out.named) out.manifest.blobs.push_back(blob.digest);
   out.annotations = image.annotations();
   if (out.artifact_type.empty()) out.artifact_type = image.config().media_type;
   return {};
@@ -28,7 +29,8 @@ Status read_image(Document& out, std::string_view bytes, std::string_view media_
 Status read_index(Document& out, std::string_view bytes, std::string_view media_type) {
   const auto index = TRY(oci::Index::parse(std::string(bytes), media_type));
   out.manifest.media_type = index.media_type();
-  for (const auto& entry : index.manifests()) out.manifest.manifests.push_back(entry.digest);
+  out.named = index.manifests();
+  for (const auto& entry : out.named) out.manifest.manifests.push_back(entry.digest);
   out.annotations = index.annotations();
   return {};
 }

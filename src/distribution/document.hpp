@@ -5,16 +5,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.hpp"
+#include "oci/descriptor.hpp"
 #include "oci/digest.hpp"
 #include "store/repositories.hpp"
 
 namespace slipway::distribution {
 
 struct Document {
-  store::NewManifest manifest;  ///< its digest is sha256's
-  std::string artifact_type;    ///< of an image manifest without one: its config's media type
+  store::NewManifest manifest;         ///< its digest is sha256's
+  std::vector<oci::Descriptor> named;  ///< config and layers, or entries, that it needs, with the sizes it tells
+  std::string artifact_type;           ///< of an image manifest without one: its config's media type
   std::map<std::string, std::string> annotations;
 };
 

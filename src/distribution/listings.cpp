@@ -1,5 +1,6 @@
 // What there is: tags (end-8), referrers (end-12) and docker's catalog, in pages.
 #include <algorithm>
+#include <utility>
 
 #include "base/text.hpp"
 #include "distribution/document.hpp"
@@ -11,8 +12,10 @@
 namespace slipway::distribution {
 namespace {
 
-constexpr std::int64_t kPage = 1000;          ///< names, unless fewer are asked for
-constexpr std::int64_t kReferrersPage = 100;  ///< each is a document to be read
+constexpr std::int64_t kPage = 1000;                             ///< names, unless fewer are asked for
+constexpr std::int64_t kReferrersPage = 100;                     ///< each is a document to be read
+constexpr std::int64_t kReferrersBytes = std::int64_t{4} << 20;  ///< of a page, and more only with a single entry
+constexpr std::int64_t kReferrersRead = std::int64_t{32} << 20;  ///< of documents for a page
 
 struct Page {
   std::int64_t most = kPage;
@@ -97,6 +100,37 @@ std::optional<oci::Descriptor> describe(const store::Store& store, const store::
                          .artifact_type = std::move(document->artifact_type)};
 }
 
+/// How long an entry is in the answer, about.
+std::int64_t length_of(const oci::Descriptor& entry) {
+  std::int64_t bytes = 300 + std::ssize(entry.media_type) + std::ssize(entry.artifact_type);
+  for (const auto& [name, value] : entry.annotations) bytes += std::ssize(name) + std::ssize(value) + 6;
+  return bytes;
+}
+
+struct ReferrersPage {
+  std::vector<oci::Descriptor> entries;
+  std::size_t looked_at = 0;  ///< of what was found
+};
+
+/// Reads one document after the other, as many as one answer may have.
+ReferrersPage fill_page(const store::Store& store, const std::vector<store::LinkedManifest>& found,
+                        const std::optional<std::string>& wanted) {
+  ReferrersPage page;
+  std::int64_t bytes = 0;
+  std::int64_t read = 0;
+  for (; page.looked_at < found.size() && std::cmp_less(page.looked_at, kReferrersPage); ++page.looked_at) {
+    const auto& manifest = found[page.looked_at];
+    read += manifest.size;
+    if (page.looked_at > 0 && read > kReferrersRead) break;
+    auto entry = describe(store, manifest);
+    if (!entry || (wanted && entry->artifact_type != *wanted)) continue;
+    bytes += length_of(*entry);
+    if (!page.entries.empty() && bytes > kReferrersBytes) break;
+    page.entries.push_back(std::move(*entry));
+  }
+  return page;
+}
+
 }  // namespace
 
 Outcome handle_referrers(Call& call) {
@@ -114,20 +148,15 @@ Outcome handle_referrers(Call& call) {
   const auto found =
       judged(call, call.registry.repositories.referrers(call.repository(), *subject, last, kReferrersPage + 1));
   if (!found) return std::unexpected(found.error());
-  std::vector<oci::Descriptor> entries;
-  const auto shown = std::min<std::ptrdiff_t>(std::ssize(*found), kReferrersPage);
-  for (const auto& manifest : std::span(*found).first(static_cast<std::size_t>(shown))) {
-    auto entry = describe(call.registry.store, manifest);
-    if (entry && (!wanted || entry->artifact_type == *wanted)) entries.push_back(std::move(*entry));
-  }
-  if (std::ssize(*found) > kReferrersPage) {
+  ReferrersPage page = fill_page(call.registry.store, *found, wanted);
+  if (page.looked_at < found->size()) {
     const std::string filter = wanted ? "&artifactType=" + http::percent_encode(*wanted) : "";
     call.answer.header("Link", fmt::format("</v2/{}/referrers/{}?last={}{}>; rel=\"next\"", call.repository(),
-                                           subject->text(), (*found)[kReferrersPage - 1].digest.text(), filter));
+                                           subject->text(), (*found)[page.looked_at - 1].digest.text(), filter));
   }
   if (wanted) call.answer.header("OCI-Filters-Applied", "artifactType");
   call.answer.header("Content-Type", oci::media_type::kOciIndex);
-  (void)call.answer.send(200, oci::Index::make(oci::Family::kOci, std::move(entries)).raw());
+  (void)call.answer.send(200, oci::Index::make(oci::Family::kOci, std::move(page.entries)).raw());
   return {};
 }
 

@@ -114,6 +114,20 @@ std::expected<Pushed, Problem> receive(Call& call) {
   return pushed;
 }
 
+/// What it names has the sizes that it tells: a client that goes by them would get no image. What is not here is
+/// somebody else's complaint.
+Outcome judge_sizes(Call& call, const Document& document) {
+  for (const auto& named : document.named) {
+    const auto here = judged(call, call.registry.repositories.find_blob(call.repository(), named.digest));
+    if (!here) return std::unexpected(here.error());
+    if (*here && (*here)->size != named.size)
+      return refuse(
+          400, ProblemCode::kManifestInvalid,
+          fmt::format("{} has {} bytes, and the manifest says {}", named.digest.text(), (*here)->size, named.size));
+  }
+  return {};
+}
+
 /// Stores the bytes under the digest's own algorithm.
 Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed& pushed) {
   const oci::Digest& digest = pushed.document.manifest.digest;
@@ -127,6 +141,7 @@ Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed&
 Outcome push(Call& call) {
   const auto pushed = receive(call);
   if (!pushed) return std::unexpected(pushed.error());
+  if (auto sizes = judge_sizes(call, pushed->document); !sizes) return sizes;
   const store::NewManifest& manifest = pushed->document.manifest;
   const auto lease = judged(call, call.registry.store.lease("registry"));
   if (!lease) return std::unexpected(lease.error());

@@ -138,13 +138,17 @@ Outcome append(Call& call, store::Upload& upload) {
   return {};
 }
 
+/// append(), and the end of a session that got other bytes than were announced: they can not be taken out of the hash
+/// again.
+Outcome append_or_drop(Call& call, Sessions::Held& held) {
+  auto taken = append(call, held.upload());
+  if (!taken && taken.error().code == ProblemCode::kSizeInvalid && call.request.content_length() == std::nullopt)
+    (void)held.take().drop();
+  return taken;
+}
+
 Outcome patch(Call& call, Sessions::Held held) {
-  if (auto taken = append(call, held.upload()); !taken) {
-    // Bytes that were not announced can not be taken out of the hash again.
-    if (taken.error().code == ProblemCode::kSizeInvalid && call.request.content_length() == std::nullopt)
-      (void)held.take().drop();
-    return taken;
-  }
+  if (auto taken = append_or_drop(call, held); !taken) return taken;
   if (auto saved = judged(call, held.upload().save()); !saved) return saved;
   describe(call, held.upload());
   (void)call.answer.send(202, "");
@@ -156,7 +160,7 @@ Outcome close(Call& call, Sessions::Held held) {
   if (!wanted) return refuse(400, ProblemCode::kDigestInvalid, "the closing PUT names no digest");
   const auto digest = digest_in(*wanted);
   if (!digest) return std::unexpected(digest.error());
-  if (auto taken = append(call, held.upload()); !taken) return taken;
+  if (auto taken = append_or_drop(call, held); !taken) return taken;
   return finish(call, held.take(), *digest);
 }
 

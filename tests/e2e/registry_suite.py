@@ -12,7 +12,7 @@ import sqlite3
 import ssl
 import threading
 
-from own_registry import OCI_MANIFEST, OwnRegistry, Upstream, basic, go_program
+from own_registry import OCI_INDEX, OCI_MANIFEST, OwnRegistry, Upstream, basic, go_program
 from support import CLEAN, DEADLINE, Case, Dockerd, Slipway, htpasswd, main, make_certificate, require, run, until
 
 
@@ -188,6 +188,63 @@ class ProtocolTest(RegistryCase):
                            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2}}).encode()
         registry.ask("PUT", "/v2/app/manifests/1", body, {"Content-Type": OCI_MANIFEST}, 201)
         self.assertEqual(body, registry.ask("GET", "/v2/app/manifests/1", status=200)[2])
+
+    def test_descriptors_that_lie_about_sizes(self):
+        registry = self.registry()
+        config, layer = registry.push_blob("app", b"{}"), registry.push_blob("app", b"layer")
+        manifest, body = registry.push_image("app", "1")
+        kind = "application/vnd.oci.image.layer.v1.tar"
+
+        def image(config_size, layer_size):
+            return OCI_MANIFEST, {"config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": config_size},
+                                  "layers": [{"mediaType": kind, "digest": layer, "size": layer_size}]}
+
+        def index(size):
+            return OCI_INDEX, {"manifests": [{"mediaType": OCI_MANIFEST, "digest": manifest, "size": size}]}
+
+        for (media_type, document), status in ((image(2, 5), 201), (image(3, 5), 400), (image(2, 4), 400),
+                                               (index(len(body)), 201), (index(len(body) + 1), 400)):
+            document = dict(document, schemaVersion=2, mediaType=media_type)
+            _, _, answer = registry.ask("PUT", "/v2/app/manifests/2", json.dumps(document), {"Content-Type": media_type}, status)
+            if status == 400:
+                self.assertEqual("MANIFEST_INVALID", json.loads(answer)["errors"][0]["code"])
+
+    def test_referrers_with_large_annotations_come_in_pages(self):
+        registry = self.registry()
+        subject, body = registry.push_image("app", "1")
+        config = registry.push_blob("app", b"{}")
+        pushed = set()
+        for number in range(9):
+            document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [], "annotations": {"x": str(number) * (1 << 20)},
+                        "subject": {"mediaType": OCI_MANIFEST, "digest": subject, "size": len(body)},
+                        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2}}
+            document = json.dumps(document).encode()
+            registry.ask("PUT", f"/v2/app/manifests/{sha(document)}", document, {"Content-Type": OCI_MANIFEST}, 201)
+            pushed.add(sha(document))
+        seen, pages, target = [], 0, f"/v2/app/referrers/{subject}"
+        while target:
+            _, headers, page = registry.ask("GET", target, status=200)
+            self.assertLess(len(page), 5 << 20)
+            seen += [entry["digest"] for entry in json.loads(page)["manifests"]]
+            pages += 1
+            link = headers["Link"]
+            target = link[link.index("<") + 1:link.index(">")] if link else None
+        self.assertEqual((9, pushed, 3), (len(seen), set(seen), pages))
+
+    def test_more_bytes_than_a_piece_announced_end_the_upload(self):
+        registry = self.registry()
+        for method, query in (("PATCH", ""), ("PUT", f"?digest={sha(b'0123456789')}")):
+            _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+            where = headers["Location"]
+            with socket.create_connection(("127.0.0.1", registry.port)) as peer:
+                peer.sendall(f"{method} {where}{query} HTTP/1.1\r\nHost: x\r\nContent-Range: 0-9\r\nTransfer-Encoding: chunked\r\n"
+                             "Connection: close\r\n\r\ne\r\n0123456789abcd\r\n0\r\n\r\n".encode())
+                answer = b""
+                while piece := peer.recv(4096):
+                    answer += piece
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
+            registry.ask("GET", where, status=404)
+        self.slipway.assert_clean(self)
 
     def test_names_that_are_none(self):
         registry = self.registry()
