@@ -94,6 +94,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
     say("warning: passwords cross the network in clear text; give --tls-cert and --tls-key, or put TLS in front");
   for (const auto& url : server.urls()) TRY(session.out.write(fmt::format("listening on {}\n", url)));
   TRY(session.out.flush());
+  setup.registry.most_waiting = server.requests() * 3 / 4;
   distribution::Registry registry(store, std::move(setup.registry));
   TRY(server.run([&](httpd::Request& request, httpd::Answer& answer) { registry.handle(request, answer); },
                  session.cancel));

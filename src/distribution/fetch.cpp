@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/time.hpp"
+
 namespace slipway::distribution {
 namespace {
 
@@ -10,7 +12,30 @@ namespace {
 constexpr std::int64_t kPiece = 256 * 1024;
 constexpr auto kLook = std::chrono::milliseconds(200);  ///< for a follower that left
 
+constexpr std::int64_t kAbandonedMs = 10'000;  ///< a client that comes back so soon finds its download
+
 }  // namespace
+
+std::shared_ptr<Fetch::Follower> Fetch::follow(const std::shared_ptr<Fetch>& fetch) {
+  {
+    const std::lock_guard lock(fetch->mutex_);
+    if (fetch->given_up_ || fetch->failed_) return nullptr;
+    ++fetch->followers_;
+  }
+  return std::shared_ptr<Follower>(new Follower(fetch));
+}
+
+void Fetch::leave() {
+  const std::lock_guard lock(mutex_);
+  if (--followers_ == 0) left_alone_ = monotonic_ms();
+}
+
+void Fetch::give_up_if_abandoned() {
+  const std::lock_guard lock(mutex_);
+  if (over_ || given_up_ || followers_ > 0 || left_alone_ == 0 || monotonic_ms() - left_alone_ < kAbandonedMs) return;
+  given_up_ = true;
+  source_.fire("nobody waits for the blob any more");
+}
 
 bool Fetch::over() const {
   const std::lock_guard lock(mutex_);
@@ -47,12 +72,14 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
     show(std::move(file), size_);
     return {};
   }
+  TRY(repositories.make_room(lease, size_));
   store::BlobWriter writer = TRY(store.write_blob(lease));
   show(TRY(writer.reader()), 0);
   const layer::Target sink = [&](std::string_view bytes) -> Status {
     TRY(writer.write(bytes));
     more(writer.written());
-    return {};
+    give_up_if_abandoned();
+    return cancel.check();
   };
   TRY(upstream.blob({.media_type = "application/octet-stream", .digest = digest_, .size = size_}, sink, cancel));
   TRY(writer.commit({.digest = digest_, .size = size_}));
@@ -60,12 +87,19 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
 }
 
 void Fetch::run(store::Store& store, store::Repositories& repositories, const std::string& repository,
-                const registry::Repository& upstream, const Cancel& cancel) {
-  const Status done = download(store, repositories, repository, upstream, cancel);
+                const registry::Repository& upstream) {
+  const Status done = download(store, repositories, repository, upstream, source_.cancel());
   const std::lock_guard lock(mutex_);
   over_ = true;
   if (!done) failed_ = done.error();
   changed_.notify_all();
+}
+
+Status Fetch::wait_for_room(const Cancel& waiting) {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kLook, [&] { return over_ || file_; })) TRY(waiting.check());
+  if (failed_) return std::unexpected(*failed_);
+  return {};
 }
 
 Result<std::int64_t> Fetch::wait(std::int64_t at, bool verified_only, const Cancel& waiting) {

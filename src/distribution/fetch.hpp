@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -22,14 +23,36 @@ namespace slipway::distribution {
 
 class Fetch {
  public:
-  Fetch(const oci::Digest& digest, std::int64_t size) : digest_(digest), size_(size) {}
+  /// `ending` ends it, as does being followed by nobody for some seconds.
+  Fetch(const oci::Digest& digest, std::int64_t size, const Cancel& ending)
+      : digest_(digest), size_(size), source_(ending) {}
+
+  /// One who waits for it. The download does not end for want of interest while there is any.
+  class Follower {
+   public:
+    Follower(const Follower&) = delete;
+    Follower& operator=(const Follower&) = delete;
+    ~Follower() { fetch_->leave(); }
+    [[nodiscard]] Fetch& fetch() const { return *fetch_; }
+
+   private:
+    friend class Fetch;
+    explicit Follower(std::shared_ptr<Fetch> fetch) : fetch_(std::move(fetch)) {}
+    std::shared_ptr<Fetch> fetch_;
+  };
+  /// Nothing when the download has failed or was given up.
+  [[nodiscard]] static std::shared_ptr<Follower> follow(const std::shared_ptr<Fetch>& fetch);
+  /// Gives it up when nobody has followed for some seconds.
+  void give_up_if_abandoned();
+  /// Waits until there is room for it and bytes may come; the error when not.
+  [[nodiscard]] Status wait_for_room(const Cancel& waiting);
 
   [[nodiscard]] std::int64_t size() const { return size_; }
   [[nodiscard]] bool over() const;
 
   /// Downloads, stores, verifies and links; in the thread of whoever began it. Wakes the followers on the way.
   void run(store::Store& store, store::Repositories& repositories, const std::string& repository,
-           const registry::Repository& upstream, const Cancel& cancel);
+           const registry::Repository& upstream);
   /// Why it failed; nothing while it runs, or when it went well.
   [[nodiscard]] std::optional<Error> failure() const;
 
@@ -40,6 +63,7 @@ class Fetch {
  private:
   Status download(store::Store& store, store::Repositories& repositories, const std::string& repository,
                   const registry::Repository& upstream, const Cancel& cancel);
+  void leave();
   void show(sys::Fd file, std::int64_t available);
   void more(std::int64_t available);
   /// Waits until there is something to send beyond `at`; gives how far one may send.
@@ -52,6 +76,10 @@ class Fetch {
   sys::Fd file_;  ///< set once
   std::int64_t available_ = 0;
   bool over_ = false;
+  bool given_up_ = false;
+  int followers_ = 0;
+  std::int64_t left_alone_ = 0;  ///< monotonic ms: when the last follower left
+  CancelSource source_;
   std::optional<Error> failed_;
 };
 

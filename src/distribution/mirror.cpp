@@ -1,5 +1,9 @@
 #include "distribution/mirror.hpp"
 
+#include <sys/eventfd.h>
+
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "distribution/document.hpp"
@@ -10,7 +14,8 @@ namespace slipway::distribution {
 namespace {
 
 constexpr std::int64_t kLeftAloneMs = 10'000;
-constexpr int kMostQuestions = 128;  ///< requests that ask the upstream, or wait for one that does; others are served
+constexpr int kMostQuestions = 128;  ///< at the same time
+constexpr int kMostFetches = 64;     ///< downloads at the same time
 constexpr std::string_view kStale = "110 - \"Response is Stale\"";
 constexpr std::string_view kDisconnected = "112 - \"Disconnected Operation\"";
 
@@ -30,7 +35,7 @@ bool is_trouble(const Error& error) {
 /// A place among the requests that wait for the upstream. A slow upstream must not take every thread.
 class Turn {
  public:
-  explicit Turn(std::atomic<int>& waiting) : waiting_(waiting), granted_(++waiting <= kMostQuestions) {}
+  Turn(std::atomic<int>& waiting, int most) : waiting_(waiting), granted_(++waiting <= most) {}
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   ~Turn() { --waiting_; }
@@ -42,8 +47,16 @@ class Turn {
 };
 
 std::unexpected<Problem> too_many() {
-  return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, "too many requests wait for the upstream"});
+  return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, "too many requests wait for the upstream", {}, 2});
 }
+
+/// Whether it is this process that can not open anything now: then nothing is known about the upstream.
+bool out_of_descriptors() {
+  const sys::Fd probe(::eventfd(0, EFD_CLOEXEC));
+  return !probe;
+}
+
+bool is_of_nothing(const oci::Digest& digest) { return oci::Hasher(digest.algorithm()).finish() == digest; }
 
 std::unexpected<Problem> not_here(ProblemCode code, std::string_view what) {
   return std::unexpected(Problem{404, code, fmt::format("the mirror has no {} and does not ask for it", what)});
@@ -52,8 +65,12 @@ std::unexpected<Problem> not_here(ProblemCode code, std::string_view what) {
 }  // namespace
 
 Mirror::Mirror(store::Store& store, store::Repositories& repositories, const Upstream& upstream,
-               std::function<void(const std::string&)> log)
-    : store_(store), repositories_(repositories), upstream_(upstream), log_(std::move(log)) {}
+               std::function<void(const std::string&)> log, int most_waiting)
+    : store_(store),
+      repositories_(repositories),
+      upstream_(upstream),
+      log_(std::move(log)),
+      most_waiting_(most_waiting) {}
 
 Mirror::~Mirror() {
   ending_.fire("the mirror ends");
@@ -87,7 +104,11 @@ Mirror::Guard Mirror::one_at_a_time(const Key& key) {
 bool Mirror::is_away() const { return monotonic_ms() < away_until_; }
 
 void Mirror::note(const Error& error) {
-  // Wrong bytes, or a full disk of ours, are no reason to ask it less.
+  // Wrong bytes, or a full disk or too few descriptors of ours, are no reason to ask it less.
+  if (is_trouble(error) && out_of_descriptors()) {
+    log_("this process has no descriptor left (ulimit -n): " + printable(error.message(), 500));
+    return;
+  }
   if (error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded)
     away_until_ = monotonic_ms() + kLeftAloneMs;
   if (is_trouble(error)) log_(printable("upstream: " + error.message(), 500));
@@ -109,6 +130,14 @@ Result<oci::Reference> Mirror::reference(const std::string& repository, std::str
 Result<registry::Repository> Mirror::remote(const std::string& repository) const {
   // Not by way of mirrors that are configured for it: this is one of them, perhaps.
   return upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
+}
+
+Problem Mirror::left_alone() const {
+  return {503,
+          ProblemCode::kTooManyRequests,
+          fmt::format("{} failed a moment ago; try again", upstream_.name),
+          {},
+          static_cast<int>(kLeftAloneMs / 1000)};
 }
 
 // ---------------------------------------------------------------- manifests
@@ -135,14 +164,17 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::strin
     return std::nullopt;
   };
   if (auto known = answer(here())) return *std::move(known);
-  const Turn turn(questions_);
-  if (!turn) return too_many();
+  const Turn place(waiting_, most_waiting_);
+  if (!place) return too_many();
   const auto guard = one_at_a_time(fmt::format("{}@{}", repository, digest.text()));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
   }
   if (auto known = answer(here())) return *std::move(known);
   if (offline()) return not_here(ProblemCode::kManifestUnknown, "such manifest");
+  if (is_away()) return std::unexpected(left_alone());
+  const Turn turn(questions_, kMostQuestions);
+  if (!turn) return too_many();
   auto fetched = fetch_manifest(repository, "@" + digest.text(), waiting());
   if (fetched) return FoundManifest{std::move(*fetched), std::nullopt};
   note(fetched.error());
@@ -158,9 +190,9 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& 
   auto here = repositories_.find_tag(repository, tag);
   if (!here) return std::unexpected(problem_of(here.error()));
   if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
-  const Turn turn(questions_);
-  if (!turn && *here) return stale(repository, tag, **here, "too many requests wait for it");
-  if (!turn) return too_many();
+  const Turn place(waiting_, most_waiting_);
+  if (!place && *here) return stale(repository, tag, **here, "too many requests wait for it");
+  if (!place) return too_many();
   const auto guard = one_at_a_time(fmt::format("{}:{}", repository, tag));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
@@ -171,6 +203,9 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& 
   if (offline() && *here) return FoundManifest{std::move((*here)->manifest), std::string(kDisconnected)};
   if (offline()) return not_here(ProblemCode::kManifestUnknown, "such tag");
   if (is_away() && *here) return stale(repository, tag, **here, "it failed a moment ago");
+  const Turn turn(questions_, kMostQuestions);
+  if (!turn && *here) return stale(repository, tag, **here, "too many requests wait for it");
+  if (!turn) return too_many();
   return refreshed(repository, tag, *here, waiting());
 }
 
@@ -184,9 +219,7 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
     if (error.code() == Code::kNotFound && here) (void)repositories_.remove_tag(repository, tag);
     return std::unexpected(problem(error, ProblemCode::kManifestUnknown));
   };
-  if (is_away() && !here)
-    return std::unexpected(
-        Problem{503, ProblemCode::kTooManyRequests, fmt::format("{} failed a moment ago; try again", upstream_.name)});
+  if (is_away() && !here) return std::unexpected(left_alone());
   const auto from = remote(repository);
   if (!from) return failed(from.error());
   const auto asked = reference(repository, ":" + tag);
@@ -266,23 +299,18 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
                                                        bool head_only, const Waiting& waiting) {
   const auto known = [&] { return repositories_.find_blob(repository, digest); };
   const Key key = fmt::format("{}@{}", repository, digest.text());
-  const auto following = [&](std::shared_ptr<Fetch> fetch) {
-    const std::int64_t size = fetch->size();
-    return FoundBlob{size,
-                     [fetch = std::move(fetch), cancel = waiting()](httpd::Answer& answer, std::int64_t offset,
-                                                                    std::int64_t length) {
-                       return fetch->send(answer, offset, length, cancel);
-                     },
-                     std::nullopt};
-  };
   const auto here = known();
   if (!here) return std::unexpected(problem_of(here.error()));
   if (*here) return from_store(digest);
-  const Turn turn(questions_);
-  if (!turn) return too_many();
-  const auto guard = one_at_a_time(key);
+  const auto place = std::make_shared<Turn>(waiting_, most_waiting_);
+  if (!*place) return too_many();
   reap(false);
-  if (auto fetch = running(key)) return following(std::move(fetch));
+  if (auto follower = running(key)) return following(std::move(follower), waiting, place);
+  auto guard = one_at_a_time(key);
+  if (auto follower = running(key)) {
+    guard.reset();
+    return following(std::move(follower), waiting, place);
+  }
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
   }
@@ -295,9 +323,16 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   }
   if (is_away()) {
     if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
-    return std::unexpected(
-        Problem{503, ProblemCode::kTooManyRequests, fmt::format("{} failed a moment ago; try again", upstream_.name)});
+    return std::unexpected(left_alone());
   }
+  return ask_for_blob(repository, digest, head_only, waiting, place);
+}
+
+std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string& repository, const oci::Digest& digest,
+                                                               bool head_only, const Waiting& waiting,
+                                                               std::shared_ptr<void> place) {
+  const Turn turn(questions_, kMostQuestions);
+  if (!turn) return too_many();
   const auto from = remote(repository);
   if (!from) return std::unexpected(problem(from.error(), ProblemCode::kBlobUnknown));
   // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
@@ -308,35 +343,68 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
       if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
     return std::unexpected(problem(size.error(), ProblemCode::kBlobUnknown));
   }
+  // No byte would follow that could show it to be wrong.
+  if (*size == 0 && !is_of_nothing(digest)) {
+    log_(fmt::format("upstream: {} says that {} of {} is empty", upstream_.name, digest.text(), printable(repository)));
+    return std::unexpected(
+        Problem{502, ProblemCode::kBlobUnknown, fmt::format("{} says that the blob is empty", upstream_.name)});
+  }
   if (head_only) return FoundBlob{*size, {}, std::nullopt};
-  return following(begin_fetch(repository, digest, *size, *from));
+  auto follower = begin_fetch(repository, digest, *size, *from);
+  if (!follower)
+    return std::unexpected(
+        Problem{503, ProblemCode::kTooManyRequests, "too many downloads from the upstream at the same time", {}, 5});
+  return following(std::move(follower), waiting, std::move(place));
 }
 
-std::shared_ptr<Fetch> Mirror::running(const Key& key) {
+/// `place` is kept until the body has gone out.
+std::expected<Mirror::FoundBlob, Problem> Mirror::following(std::shared_ptr<Fetch::Follower> follower,
+                                                            const Waiting& waiting, std::shared_ptr<void> place) {
+  const Cancel cancel = waiting();
+  // A full disk is told by the status, not by a body that breaks off.
+  if (const auto room = follower->fetch().wait_for_room(cancel); !room)
+    return std::unexpected(problem(room.error(), ProblemCode::kBlobUnknown));
+  const std::int64_t size = follower->fetch().size();
+  return FoundBlob{size,
+                   [follower = std::move(follower), place = std::move(place), cancel](
+                       httpd::Answer& answer, std::int64_t offset, std::int64_t length) {
+                     return follower->fetch().send(answer, offset, length, cancel);
+                   },
+                   std::nullopt};
+}
+
+std::shared_ptr<Fetch::Follower> Mirror::running(const Key& key) {
   const auto list = running_.lock();
-  for (const Running& one : *list)
-    if (one.key == key && !one.fetch->failure()) return one.fetch;
+  for (const Running& one : *list) {
+    if (one.key != key) continue;
+    if (auto follower = Fetch::follow(one.fetch)) return follower;
+  }
   return nullptr;
 }
 
-std::shared_ptr<Fetch> Mirror::begin_fetch(const std::string& repository, const oci::Digest& digest, std::int64_t size,
-                                           registry::Repository from) {
-  auto fetch = std::make_shared<Fetch>(digest, size);
+std::shared_ptr<Fetch::Follower> Mirror::begin_fetch(const std::string& repository, const oci::Digest& digest,
+                                                     std::int64_t size, registry::Repository from) {
+  auto running = running_.lock();
+  if (std::ranges::count_if(*running, [](const Running& one) { return !one.fetch->over(); }) >= kMostFetches)
+    return nullptr;
+  auto fetch = std::make_shared<Fetch>(digest, size, ending_.cancel());
+  auto follower = Fetch::follow(fetch);
   std::thread thread([this, fetch, repository, from = std::move(from)] {
-    fetch->run(store_, repositories_, repository, from, ending_.cancel());
+    fetch->run(store_, repositories_, repository, from);
     if (const auto error = fetch->failure()) note(*error);
   });
-  running_.lock()->push_back({fmt::format("{}@{}", repository, digest.text()), fetch, std::move(thread)});
-  return fetch;
+  running->push_back({fmt::format("{}@{}", repository, digest.text()), fetch, std::move(thread)});
+  return follower;
 }
 
-/// Joins the threads of downloads that are over.
+/// Joins the threads of downloads that are over, and gives up those that nobody follows.
 void Mirror::reap(bool all) {
   std::list<Running> ended;
   {
     auto running = running_.lock();
     for (auto at = running->begin(); at != running->end();) {
       const auto next = std::next(at);
+      at->fetch->give_up_if_abandoned();
       if (all || at->fetch->over()) ended.splice(ended.end(), *running, at);
       at = next;
     }

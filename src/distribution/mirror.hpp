@@ -39,7 +39,7 @@ using Waiting = std::function<Cancel()>;
 class Mirror {
  public:
   Mirror(store::Store& store, store::Repositories& repositories, const Upstream& upstream,
-         std::function<void(const std::string&)> log);
+         std::function<void(const std::string&)> log, int most_waiting);
   Mirror(const Mirror&) = delete;
   Mirror& operator=(const Mirror&) = delete;
   ~Mirror();  ///< ends its downloads
@@ -90,9 +90,16 @@ class Mirror {
   [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest,
                                                                                        std::string_view warning);
   std::expected<FoundBlob, Problem> from_store(const oci::Digest& digest);
-  std::shared_ptr<Fetch> begin_fetch(const std::string& repository, const oci::Digest& digest, std::int64_t size,
-                                     registry::Repository from);
-  std::shared_ptr<Fetch> running(const Key& key);
+  /// Nothing when there are too many.
+  std::shared_ptr<Fetch::Follower> begin_fetch(const std::string& repository, const oci::Digest& digest,
+                                               std::int64_t size, registry::Repository from);
+  std::shared_ptr<Fetch::Follower> running(const Key& key);
+  /// Asks for the size of a blob that is not here, and begins its download.
+  std::expected<FoundBlob, Problem> ask_for_blob(const std::string& repository, const oci::Digest& digest,
+                                                 bool head_only, const Waiting& waiting, std::shared_ptr<void> place);
+  std::expected<FoundBlob, Problem> following(std::shared_ptr<Fetch::Follower> follower, const Waiting& waiting,
+                                              std::shared_ptr<void> place);
+  [[nodiscard]] Problem left_alone() const;
   void reap(bool all);
 
   // images.cpp: what the store has under the upstream's name
@@ -106,7 +113,9 @@ class Mirror {
   std::function<void(const std::string&)> log_;
   CancelSource ending_;                       ///< of downloads
   std::atomic<std::int64_t> away_until_ = 0;  ///< monotonic ms
-  std::atomic<int> questions_ = 0;            ///< requests that wait for the upstream
+  const int most_waiting_;
+  std::atomic<int> waiting_ = 0;    ///< requests that wait for the upstream, for one that asks it, or for a download
+  std::atomic<int> questions_ = 0;  ///< requests that ask the upstream
   Synced<std::map<Key, std::weak_ptr<std::mutex>>> locks_;
   struct Running {
     Key key;

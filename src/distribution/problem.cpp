@@ -1,5 +1,7 @@
 #include "distribution/problem.hpp"
 
+#include <cerrno>
+
 #include "base/text.hpp"
 #include "oci/canonical_json.hpp"
 
@@ -43,6 +45,8 @@ std::string_view name_of(ProblemCode code) {
 Problem problem_of(const Error& error) {
   switch (error.code()) {
     case Code::kResourceExhausted:
+      if (error.sys_errno() == EMFILE || error.sys_errno() == ENFILE || error.sys_errno() == ENOMEM)
+        return {503, ProblemCode::kTooManyRequests, "the registry is busy; try again", {}, 1};
       return {507, ProblemCode::kDenied, "the registry's store is full"};
     case Code::kUnavailable:
     case Code::kAborted:
@@ -87,6 +91,7 @@ void answer_problem(httpd::Request& request, httpd::Answer& answer, const Proble
     answer.cut();
     return;
   }
+  if (problem.retry_after > 0) answer.header("Retry-After", std::to_string(problem.retry_after));
   answer.header("Content-Type", "application/json");
   (void)answer.send(problem.status, problem_body(problem));
 }

@@ -33,6 +33,7 @@ struct Problem {
   ProblemCode code = ProblemCode::kUnsupported;
   std::string message;
   std::vector<oci::Digest> about = {};  ///< one entry of `errors` each
+  int retry_after = 0;                  ///< seconds, for the client; 0: nothing is said
 };
 
 /// "MANIFEST_UNKNOWN".

@@ -141,8 +141,8 @@ Registry::Registry(store::Store& store, Options options) {
   const std::string scope = options.upstream ? options.upstream->name : "";
   state_ = std::make_unique<State>(store, std::move(options), scope);
   if (state_->options.upstream)
-    state_->mirror =
-        std::make_unique<Mirror>(store, state_->repositories, *state_->options.upstream, state_->options.log);
+    state_->mirror = std::make_unique<Mirror>(store, state_->repositories, *state_->options.upstream,
+                                              state_->options.log, state_->options.most_waiting);
 }
 
 Registry::~Registry() = default;

@@ -38,8 +38,9 @@ struct Upstream {
 
 struct Options {
   bool read_only = false;
-  std::unique_ptr<Htpasswd> users;                                               ///< nothing: everybody
-  std::optional<Upstream> upstream;                                              ///< a mirror: pushes are refused
+  std::unique_ptr<Htpasswd> users;   ///< nothing: everybody
+  std::optional<Upstream> upstream;  ///< a mirror: pushes are refused
+  int most_waiting = 768;  ///< requests that may wait for the upstream at the same time; fewer than the server handles
   std::function<void(const std::string& what)> log = [](const std::string&) {};  ///< one line, printable
 };
 

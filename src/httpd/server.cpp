@@ -512,6 +512,8 @@ std::vector<std::string> Server::urls() const {
 
 int Server::port() const { return state_->listeners.empty() ? 0 : state_->listeners.front().port; }
 
+int Server::requests() const { return room_for(state_->options.limits).requests; }
+
 Status Server::run(const Handler& handler, const Cancel& cancel) {
   return Poller(state_->options, state_->certificate.get(), state_->listeners, handler, cancel).run();
 }

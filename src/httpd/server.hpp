@@ -163,7 +163,8 @@ class Server {
   ~Server();
   /// "http://127.0.0.1:5000", one for each address, with the port that it got.
   [[nodiscard]] std::vector<std::string> urls() const;
-  [[nodiscard]] int port() const;  ///< of the first address
+  [[nodiscard]] int port() const;      ///< of the first address
+  [[nodiscard]] int requests() const;  ///< Limits::requests, or less where the process may have few descriptors
   /// Serves until `cancel` fires, then closes what is idle, gives running requests their grace, and returns when all
   /// threads have ended. Success is having ended in order.
   [[nodiscard]] Status run(const Handler& handler, const Cancel& cancel);

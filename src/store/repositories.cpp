@@ -151,6 +151,22 @@ Result<std::vector<LinkedManifest>> Repositories::referrers(std::string_view rep
 }
 
 // ---------------------------------------------------------------- changes
+Status Repositories::make_room(const Lease& lease, std::int64_t bytes) const {
+  Core& core = *store_->state_->core;
+  const auto attempt = [&]() -> Status {
+    if (const std::int64_t kept = TRY(reserve(core, lease.id(), bytes, 0)); kept > 0) {
+      auto db = core.database.lock();
+      Txn txn = TRY(Txn::write(*db));
+      TRY(unreserve(*db, lease.id(), kept));
+      TRY(txn.commit());
+    }
+    if (free_bytes(core) >= bytes) return {};
+    errno = ENOSPC;
+    return fail_errno("{} bytes more do not fit", bytes);
+  };
+  return context(explain_full(core, attempt()), "while making room for a blob");
+}
+
 Status Repositories::link_blob(std::string_view repository, const oci::Digest& digest) {
   Core& core = *store_->state_->core;
   const auto attempt = [&]() -> Status {

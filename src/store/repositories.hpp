@@ -92,6 +92,10 @@ class Repositories {
   [[nodiscard]] Result<bool> remove_manifest(std::string_view repository, const oci::Digest& digest);
   [[nodiscard]] Result<bool> remove_blob(std::string_view repository, const oci::Digest& digest);
 
+  /// Makes sure that a blob of `bytes` fits before it is written under the lease, with gc where the store's limit needs
+  /// it; kResourceExhausted when it does not. Others may take the room meanwhile: it is not kept.
+  [[nodiscard]] Status make_room(const Lease& lease, std::int64_t bytes) const;
+
   [[nodiscard]] Result<Upload> begin_upload(std::string_view repository);
   /// kNotFound when the repository has none of this id, kAborted while another object or process has it open. Bytes
   /// that are there already are hashed again.

@@ -118,6 +118,9 @@ class Upstream:
         self.seen = []
         self.fail = 0           # a status for everything
         self.lie = set()        # digests that are served with other bytes
+        self.empty = set()      # blobs that are told to be empty
+        self.head_gate = threading.Event()  # every HEAD of a blob waits for it
+        self.head_gate.set()
         self.gate = threading.Event()  # half of every blob waits for it
         self.gate.set()
         self.lock = threading.Lock()
@@ -169,6 +172,10 @@ class Upstream:
         data = self.blobs.get(name)
         if data is None:
             return self.send(handler, 404, b"", "text/plain", with_body)
+        if name in self.empty:
+            data = b""
+        if not with_body:
+            self.head_gate.wait(DEADLINE)
         if name in self.lie:
             data = b"X" + data[1:]
         return self.send(handler, 200, data, "application/octet-stream", with_body, name)
@@ -191,5 +198,6 @@ class Upstream:
 
     def close(self):
         self.gate.set()
+        self.head_gate.set()
         self.server.shutdown()
         self.server.server_close()

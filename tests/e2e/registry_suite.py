@@ -539,6 +539,88 @@ class MirrorTest(RegistryCase):
         until(healed, "the right bytes after the wrong ones")
         self.slipway.assert_clean(self)
 
+    def test_hundreds_of_clients_of_one_blob(self):
+        mirror = self.mirror()
+        other, (small,) = self.upstream.add_image("team/other", "1", [b"small"])
+        mirror.ask("GET", f"/v2/team/other/blobs/{small}", status=200)
+        self.upstream.head_gate.clear()
+        self.upstream.gate.clear()
+        peers = []
+        for _ in range(300):
+            peer = socket.create_connection(("127.0.0.1", mirror.port))
+            self.addCleanup(peer.close)
+            peer.settimeout(DEADLINE)
+            peer.sendall(f"GET /v2/team/app/blobs/{self.blob} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            peers.append(peer)
+        until(lambda: self.upstream.count("HEAD", self.blob) == 1, "the first question")
+        self.assertEqual(b"small", mirror.ask("GET", f"/v2/team/other/blobs/{small}", status=200)[2])
+        self.upstream.head_gate.set()
+        heads = [peer.recv(12) for peer in peers]
+        self.assertEqual({b"HTTP/1.1 200"}, set(heads))
+        self.assertEqual(b"small", mirror.ask("GET", f"/v2/team/other/blobs/{small}", status=200)[2])
+        self.upstream.gate.set()
+        for peer in peers:
+            size = 0
+            while piece := peer.recv(1 << 20):
+                size += len(piece)
+            self.assertGreater(size, len(self.layer))
+        self.assertEqual(1, self.upstream.count("HEAD", self.blob))
+
+    def test_downloads_that_nobody_waits_for_are_few_and_end(self):
+        mirror = self.mirror()
+        layers = [os.urandom(600_000) for _ in range(70)]
+        _, blobs = self.upstream.add_image("team/many", "1", layers)
+        self.upstream.gate.clear()
+
+        def begin(blob):
+            with socket.create_connection(("127.0.0.1", mirror.port)) as peer:
+                peer.settimeout(DEADLINE)
+                peer.sendall(f"GET /v2/team/many/blobs/{blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                return peer.recv(600)[9:12]
+
+        statuses = [begin(blob) for blob in blobs]
+        self.assertEqual([b"200"] * 64, statuses[:64])
+        self.assertIn(b"503", statuses)
+        # The upstream stays silent; the next question ends what nobody waits for any more.
+        until(lambda: begin(blobs[-1]) == b"200", "room for another download")
+
+    def test_a_full_store_of_a_mirror_says_so_before_the_body(self):
+        mirror = self.mirror(env={"SLIPWAY_MAX_SIZE": "1MiB"})
+        status, _, body = mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}")
+        self.assertEqual((507, 0), (status, self.upstream.count("GET", "/blobs/")), body)
+        mirror.ask("GET", "/v2/team/app/manifests/1", status=200)
+        self.slipway.assert_clean(self)
+
+    def test_a_blob_that_is_told_to_be_empty(self):
+        mirror = self.mirror()
+        self.upstream.empty.add(self.blob)
+        for method in ("GET", "HEAD"):
+            mirror.ask(method, f"/v2/team/app/blobs/{self.blob}", status=502)
+        empty, (blob,) = self.upstream.add_image("team/empty", "1", [b""])
+        self.assertEqual(b"", mirror.ask("GET", f"/v2/team/empty/blobs/{blob}", status=200)[2])
+
+    def test_a_half_closed_client_has_its_answer(self):
+        mirror = self.mirror()
+        self.upstream.head_gate.clear()
+        with socket.create_connection(("127.0.0.1", mirror.port)) as peer:
+            peer.sendall(f"GET /v2/team/app/blobs/{self.blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            until(lambda: self.upstream.count("HEAD", self.blob) == 1, "the question")
+            peer.shutdown(socket.SHUT_WR)
+            mirror.ask("GET", "/v2/", status=200)  # the end has been seen
+            self.upstream.head_gate.set()
+            data = b""
+            while piece := peer.recv(1 << 20):
+                data += piece
+        self.assertEqual(self.layer, data.partition(b"\r\n\r\n")[2])
+
+    def test_an_upstream_in_trouble_is_left_alone_for_digests_too(self):
+        mirror = self.mirror()
+        self.upstream.fail = 500
+        mirror.ask("GET", "/v2/team/app/manifests/1", status=503)
+        asked = len(self.upstream.seen)
+        _, headers, _ = mirror.ask("GET", f"/v2/team/app/manifests/{self.digest}", status=503)
+        self.assertEqual(("10", asked), (headers["Retry-After"], len(self.upstream.seen)))
+
     def test_stale_when_the_upstream_is_in_trouble(self):
         for status in (429, 500, 503):
             slipway = self.elsewhere(f"store-{status}")
