@@ -1,4 +1,5 @@
 // Pulling, checking and deleting blobs: end-2 and end-10.
+#include "base/text.hpp"
 #include "distribution/state.hpp"
 #include "httpd/range.hpp"
 
@@ -55,6 +56,10 @@ Outcome pull(Call& call, const oci::Digest& digest) {
     if (found->warning) call.answer.header("Warning", *found->warning);
     return send(call, digest, found->size, found->body);
   }
+  // Who finds it here does not push it again: gc must not take it before the manifest has come.
+  if (!call.registry.options.read_only)
+    if (const auto renewed = call.registry.repositories.renew_blob(call.repository(), digest); !renewed)
+      call.registry.options.log(printable(renewed.error().message(), 500));
   const auto blob = judged(call, call.registry.repositories.find_blob(call.repository(), digest));
   if (!blob) return std::unexpected(blob.error());
   if (!*blob) return unknown(digest);

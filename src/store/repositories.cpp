@@ -182,6 +182,20 @@ Status Repositories::link_blob(std::string_view repository, const oci::Digest& d
   return store_->flush();
 }
 
+Status Repositories::renew_blob(std::string_view repository, const oci::Digest& digest) {
+  static const std::string which =
+      " kind = 0 AND digest = ? AND linked < ? AND repository ="
+      " (SELECT id FROM repositories WHERE scope = ? AND name = ?)";
+  const std::int64_t time = now().seconds;
+  const std::int64_t hour_ago = time - 3600;
+  auto db = store_->state_->core->database.lock();
+  if (!TRY(db->number("SELECT 1 FROM repository_links WHERE" + which, {digest, hour_ago, scope_, repository})))
+    return {};
+  Txn txn = TRY(Txn::write(*db));
+  TRY(db->run("UPDATE repository_links SET linked = ? WHERE" + which, {time, digest, hour_ago, scope_, repository}));
+  return txn.commit();
+}
+
 Result<std::vector<oci::Digest>> Repositories::put_manifest(std::string_view repository, const NewManifest& manifest,
                                                             const std::vector<std::string>& tags) {
   Core& core = *store_->state_->core;

@@ -10,7 +10,8 @@
 // A blob is one file for the whole store, but a repository has it only by a link: bytes that a builder, or another
 // repository, keeps under the same digest are not served (docs/security.md, invariant 10). Links are roots of gc:
 // manifests until they are deleted, blobs as long as a manifest of the repository names them and for kUnnamedBlobLife
-// after they were pushed. Uploads lie in uploads/<id> until they are finished, dropped, or untouched for kUploadLife.
+// after they were pushed or asked for. Uploads lie in uploads/<id> until they are finished, dropped, or untouched for
+// kUploadLife.
 //
 // Names of repositories and tags are taken as they come: checking them is the caller's part. No name becomes a path.
 #pragma once
@@ -81,6 +82,9 @@ class Repositories {
 
   /// Links a blob that the store has; kNotFound when it has not (any more).
   [[nodiscard]] Status link_blob(std::string_view repository, const oci::Digest& digest);
+  /// Somebody asked for a blob, and may name it in a manifest soon: its link's life begins anew, once an hour at most.
+  /// Not durable: losing it costs an upload.
+  [[nodiscard]] Status renew_blob(std::string_view repository, const oci::Digest& digest);
   /// Links a manifest and points `tags` at it. Gives what the repository does not have of what it names: then nothing
   /// was done.
   [[nodiscard]] Result<std::vector<oci::Digest>> put_manifest(std::string_view repository, const NewManifest& manifest,

@@ -361,6 +361,17 @@ class ProtocolTest(RegistryCase):
         registry.ask("GET", f"/v2/app/manifests/{digest}", status=404)
         self.slipway.assert_clean(self)
 
+    def test_gc_keeps_what_was_found_a_moment_ago(self):
+        registry = self.registry()
+        found, forgotten = registry.push_blob("app", b"found"), registry.push_blob("app", b"forgotten")
+        with sqlite3.connect(self.slipway.root / "meta.db") as database:
+            database.execute("UPDATE repository_links SET linked = 1000000000")
+        database.close()
+        registry.ask("HEAD", f"/v2/app/blobs/{found}", status=200)
+        self.slipway("gc", "--all")
+        registry.ask("GET", f"/v2/app/blobs/{found}", status=200)
+        registry.ask("GET", f"/v2/app/blobs/{forgotten}", status=404)
+
     def test_read_only(self):
         writable = self.registry()
         digest, _ = writable.push_image("app", "1")
