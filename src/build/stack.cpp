@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "layer/codec.hpp"
 #include "oci/canonical_json.hpp"
 #include "oci/json.hpp"
 #include "sys/file.hpp"
@@ -98,11 +99,25 @@ std::optional<oci::ChainId> Stack::chain() const {
 
 namespace {
 
+/// The tree of a chain, for a layer whose blob is known to unpack to it: diff IDs of configs and caches are anybody's
+/// word.
+Result<std::optional<store::Snapshot>> tree_of(const Workshop& shop, const LayerFacts& facts) {
+  const auto known = TRY(shop.store.layer_of_blob(facts.blob.digest));
+  if (!known || known->diff != facts.diff) return std::nullopt;
+  return shop.store.acquire_snapshot(shop.lease, facts.chain);
+}
+
+Result<oci::Compression> compression_of(int blob) {
+  char first[4];
+  const std::size_t got = TRY(sys::read_some_at(blob, first, sizeof first, 0));
+  return layer::detect({first, got});
+}
+
 Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& facts,
                                       const std::optional<oci::ChainId>& parent, const Cancel& cancel) {
   // One process unpacks, the others find it done.
   const sys::FileLock lock = TRY(shop.store.lock_key(facts.chain.digest, cancel));
-  if (auto found = TRY(shop.store.acquire_snapshot(shop.lease, facts.chain))) return *std::move(found);
+  if (auto found = TRY(tree_of(shop, facts))) return *std::move(found);
   const sys::Fd blob = TRY(shop.store.open_blob(facts.blob.digest));
   store::SnapshotDraft draft = TRY(shop.store.draft_snapshot(shop.lease));
   const sys::Fd root = TRY(sys::open(draft.fs(), O_RDONLY | O_DIRECTORY));
@@ -113,7 +128,12 @@ Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& fa
     return std::unexpected(
         Error(Code::kDataLoss, fmt::format("the layer {} unpacks to {}, should be {}", facts.blob.digest.text(),
                                            unpacked.diff_id.digest.text(), facts.diff.digest.text()))
-            .with_hint("run slipway fsck --repair"));
+            .with_hint("what named it (a cache, a registry) is wrong, or the store: `slipway fsck` tells"));
+  const oci::Compression compression = TRY(compression_of(blob.get()));
+  TRY(shop.store.note_layer({.diff = facts.diff,
+                             .blob = {facts.blob.digest, facts.blob.size},
+                             .compression = compression,
+                             .tree_bytes = unpacked.tree_bytes}));
   return draft.commit(
       {.parent = parent, .diff = facts.diff, .empty = unpacked.empty, .tree_bytes = unpacked.tree_bytes});
 }
@@ -146,7 +166,7 @@ Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::V
     if (layer->original()) {
       TRY(share(shop, *layer, parent, vertex, cancel));
     } else if (!layer->directory()) {
-      auto snapshot = TRY(shop.store.acquire_snapshot(shop.lease, facts->chain));
+      auto snapshot = TRY(tree_of(shop, *facts));
       if (!snapshot && layer->base()) {
         for (const auto& unpacked : TRY(shop.images.unpack(*layer->base(), shop.sink, vertex, cancel)))
           if (unpacked.chain == facts->chain) snapshot = unpacked;

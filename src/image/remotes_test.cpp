@@ -369,9 +369,28 @@ TEST_F(Proof, AnotherRegistryCanNotNameASnapshot) {
   Server thief(other);
   thief.put("manifests/1", manifest.raw(), manifest.media_type());
   thief.put(blob(built.config), built.config);
-  const auto pulled = pull(stranger, "job-1", thief.authority() + "/team/app:1");
-  ASSERT_FALSE(pulled);
-  EXPECT_EQ(pulled.error().code(), Code::kDataLoss) << pulled.error().message();
+  for (const char* scope : {"job-1", "default"}) {
+    const auto pulled = pull(stranger, scope, thief.authority() + "/team/app:1");
+    ASSERT_FALSE(pulled) << scope;
+    EXPECT_EQ(pulled.error().code(), Code::kDataLoss) << pulled.error().message();
+  }
+}
+
+TEST_F(Proof, TheSameOfLayersThatHaveNoBytesAnywhere) {
+  ASSERT_TRUE(pull(joe, "default"));
+  const auto type = oci::media_type::layer(oci::Family::kOci, oci::Compression::kGzip);
+  const auto manifest =
+      oci::Manifest::make(oci::Family::kOci, testing::describe(built.config, oci::media_type::kOciConfig),
+                          {testing::describe("nowhere", type), testing::describe("nor is this one", type)});
+  Server thief(built);
+  thief.put("manifests/1", manifest.raw(), manifest.media_type());
+  Images images{place.store, place.lease, stranger, "default"};
+  const auto name = reference(thief.authority() + "/team/app:1");
+  const auto image = images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  const auto trees = images.unpack(*image, place, 1, {});
+  ASSERT_FALSE(trees) << "the trees of another image";
+  EXPECT_EQ(trees.error().code(), Code::kNotFound) << trees.error().message();
 }
 
 TEST_F(Proof, ARegistryWithoutHeadIsAsked) {

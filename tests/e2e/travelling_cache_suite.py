@@ -431,6 +431,43 @@ class HostileTest(CacheCase):
         other.assert_clean(self)
         self.assertEqual(0, other.build(source).returncode)
 
+    def folder_of(self, repository, tag):
+        """What a registry has under a tag as a layout of the same tag."""
+        place = self.folder / f"layout-{tag}"
+        blobs = place / "blobs/sha256"
+        blobs.mkdir(parents=True)
+        document = get(self.registry.host, repository, tag)
+        manifest = json.loads(document)
+        for blob in manifest["layers"] + [manifest["config"]]:
+            data = get(self.registry.host, repository, blob["digest"], "blobs")
+            (blobs / blob["digest"].split(":")[1]).write_bytes(data)
+        digest = hashlib.sha256(document).hexdigest()
+        (blobs / digest).write_bytes(document)
+        entry = {"mediaType": MANIFEST, "size": len(document), "digest": f"sha256:{digest}",
+                 "annotations": {"org.opencontainers.image.ref.name": tag}}
+        (place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+        return place
+
+    def test_a_diff_id_does_not_lead_to_the_tree_of_another_image(self):
+        other = self.other()
+        private = self.context(f"FROM {self.base}\nCOPY key /key\nRUN true\n", {"key": "private"}, name="private")
+        other.build(private, "-t", "private")
+        diffs = json.loads(other("inspect", "private").out)[0]["RootFS"]["Layers"]
+
+        def change(manifest, config):
+            for layer in manifest["layers"]:
+                diff = layer["annotations"]["containerd.io/uncompressed"]
+                if diff not in diffs:
+                    layer["annotations"]["containerd.io/uncompressed"] = diffs[-2]
+        cache = self.poison(change)
+        source = self.context(f"FROM {self.base}\nRUN echo good >/x\nRUN ls / >/listed; cat /key >>/listed\n", name="ask")
+        for place in (cache, f"type=local,src={self.folder_of('cache', 'evil')},tag=evil"):
+            with self.subTest(place):
+                done = other.build(source, "--cache-from", place, "-o", f"type=local,dest={self.folder}/out", check=False)
+                self.assertEqual(1, done.returncode, "its bytes are not what it says")
+                self.assertFalse((self.folder / "out").exists())
+        other.assert_clean(self)
+
     def test_absurd_documents_are_one_warning(self):
         def circle(manifest, config):
             config["records"][0]["inputs"] = [[{"link": 0}]]
