@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "build/definition.hpp"
+#include "image/layer_check.hpp"
 #include "image/parallel.hpp"
 #include "image/transfers.hpp"
 #include "oci/json.hpp"
@@ -438,8 +439,13 @@ Status CacheImport::attach(const Stack& stack, const Cancel& cancel) {
 
 Status CacheImport::find_origin(const Stack& stack, const Cancel& cancel) {
   std::vector<const Layer*> missing;
-  for (const auto& layer : stack.layers())
-    if (!TRY(shop_.store.acquire_blob(shop_.lease, layer->facts()->blob.digest))) missing.push_back(layer.get());
+  for (const auto& layer : stack.layers()) {
+    const LayerFacts facts = *layer->facts();
+    if (!TRY(shop_.store.acquire_blob(shop_.lease, facts.blob.digest)))
+      missing.push_back(layer.get());
+    else
+      TRY(image::verify_layer(shop_.store, facts.blob, facts.diff, cancel));
+  }
   if (missing.empty()) return {};
   for (const auto& cache : caches()) {
     const bool all = std::ranges::all_of(
@@ -451,7 +457,12 @@ Status CacheImport::find_origin(const Stack& stack, const Cancel& cancel) {
       blobs.push_back(layer->facts()->blob);
       view.diff_ids.push_back(layer->facts()->diff);
     }
-    if (!cache.place->reference) return take_from_folder(*cache.place, blobs, cancel);
+    if (!cache.place->reference) {
+      TRY(take_from_folder(*cache.place, blobs, cancel));
+      for (const Layer* layer : missing)
+        TRY(image::verify_layer(shop_.store, layer->facts()->blob, layer->facts()->diff, cancel));
+      return {};
+    }
     // What the result would be as an image: how its layers are pulled and checked is the same.
     const auto config = oci::ImageConfig::make(std::move(view));
     const auto manifest = oci::Manifest::make(

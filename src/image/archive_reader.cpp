@@ -8,6 +8,7 @@
 #include "base/time.hpp"
 #include "image/archive.hpp"
 #include "image/image.hpp"
+#include "image/layer_check.hpp"
 #include "layer/codec.hpp"
 #include "layer/tar_reader.hpp"
 #include "oci/json.hpp"
@@ -240,25 +241,8 @@ class Loader {
   }
 
   Status note_compressed(const Archive::Member& member, const oci::DiffId& diff) {
-    if (const auto known = TRY(store_.layer_of_blob(member.blob.digest)); known && known->diff == diff) return {};
-    const auto file = TRY(store_.open_blob(member.blob.digest));
-    const auto plain = TRY(layer::decoder([&](char* buffer, std::size_t size) -> Result<std::size_t> {
-      TRY(cancel_.check());
-      return sys::read_some(file.get(), buffer, size);
-    }));
-    oci::Hasher hasher;
-    std::vector<char> buffer(256 * 1024);
-    std::int64_t bytes = 0;
-    while (const std::size_t count = TRY(plain(buffer.data(), buffer.size()))) {
-      bytes += static_cast<std::int64_t>(count);
-      if (bytes > layer::Limits{}.unpacked_bytes) return fail(Code::kOutOfRange, "the layer is too large");
-      hasher.update({buffer.data(), count});
-    }
-    if (const auto digest = hasher.finish(); digest != diff.digest) {
-      return fail(Code::kDataLoss, "its plain bytes are {}, not what the config says: {}", digest.text(),
-                  diff.digest.text());
-    }
-    return store_.note_layer({diff, member.blob, member.compression, bytes});
+    return verify_layer(store_, {.media_type = "", .digest = member.blob.digest, .size = member.blob.size}, diff,
+                        cancel_);
   }
 
   // --- both

@@ -1,8 +1,10 @@
 // Images::push: a manifest or an index with everything below it, leaves first, because a registry refuses a document
 // that names what it does not have.
 #include <algorithm>
+#include <map>
 
 #include "image/image.hpp"
+#include "image/layer_check.hpp"
 #include "image/parallel.hpp"
 #include "image/transfers.hpp"
 #include "sys/file.hpp"
@@ -89,6 +91,8 @@ class Push {
         if (TRY(here(entry.digest))) TRY(gather(entry.digest, entry.media_type, depth + 1));
     } else {
       const auto manifest = TRY(oci::Manifest::parse(bytes, media_type));
+      const auto diffs = TRY(diffs_of(images_.store, manifest));
+      for (std::size_t i = 0; i < diffs.size(); ++i) diffs_.emplace(manifest.layers()[i].digest, diffs[i]);
       for (const auto& layer : manifest.layers()) add(layer);
       add(manifest.config());
     }
@@ -106,9 +110,13 @@ class Push {
 
   Status upload(const oci::Descriptor& blob, const Cancel& cancel) {
     const bool present = TRY(here(blob.digest));
+    if (present) TRY(verify(blob, cancel));
     TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
     const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
-      if (!present) TRY(fetch(blob, cancel));
+      if (!present) {
+        TRY(fetch(blob, cancel));
+        TRY(verify(blob, cancel));
+      }
       auto file = std::make_shared<sys::Fd>(TRY(images_.store.open_blob(blob.digest)));
       return layer::Source([file, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {
         const std::size_t got = TRY(sys::read_some_at(file->get(), buffer, size, offset));
@@ -129,6 +137,12 @@ class Push {
     return {};
   }
 
+  /// Nobody gets a manifest from here whose bytes are not what its config says.
+  Status verify(const oci::Descriptor& blob, const Cancel& cancel) const {
+    const auto diff = diffs_.find(blob.digest);
+    return diff == diffs_.end() ? Status() : verify_layer(images_.store, blob, diff->second, cancel);
+  }
+
   Status put(const Document& document, const std::string& tag_or_digest) {
     return context(repository_.put_manifest(document.bytes, document.media_type, tag_or_digest, cancel_),
                    "while uploading the manifest");
@@ -143,6 +157,7 @@ class Push {
   const std::function<Status(const oci::Descriptor&, const Cancel&)> fetch_;
   const registry::Repository repository_;
   std::vector<oci::Descriptor> blobs_;
+  std::map<oci::Digest, oci::DiffId> diffs_;  ///< of those that are layers
   std::vector<Document> documents_;
 };
 

@@ -54,6 +54,26 @@ TEST(Push, WhatIsPushedIsPulledElsewhere) {
   }
 }
 
+TEST(Push, LayersThatAreNotWhatTheConfigSaysAreRefused) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})}), other = build({tar_of({{"a", "other"}})});
+  keep(place, built);
+  keep(place, other);
+  const auto manifest = oci::Manifest::make(
+      oci::Family::kOci, testing::describe(built.config, oci::media_type::kOciConfig),
+      {testing::describe(other.layers[0], oci::media_type::layer(oci::Family::kOci, oci::Compression::kGzip))});
+  ASSERT_TRUE(place.store.put_blob(place.lease, manifest.raw()));
+  const auto ref = reference(server.authority() + "/team/app:1");
+  for (int times = 0; times < 2; ++times) {
+    const auto pushed = place.images().push(manifest.digest(), manifest.media_type(), ref, place, {});
+    ASSERT_FALSE(pushed);
+    EXPECT_EQ(pushed.error().code(), Code::kDataLoss);
+    EXPECT_THAT(pushed.error().message(), HasSubstr("not what the config says"));
+  }
+  EXPECT_FALSE(place.client.repository(ref).has_manifest(manifest.digest(), {}).value_or(false));
+}
+
 TEST(Push, AgainUploadsNothing) {
   START_OR_SKIP(server, DockerRegistry::start({}));
   Workplace place;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "image/layer_check.hpp"
 #include "oci/canonical_json.hpp"
 #include "sys/file.hpp"
 
@@ -77,6 +78,8 @@ Status SavePlan::walk(const oci::Descriptor& top) {
     const Status complete = check(manifest);
     if (!complete && complete.error().code() == Code::kNotFound && visit.depth > 0) continue;
     TRY(complete);
+    const auto diffs = TRY(diffs_of(store_, manifest));
+    for (std::size_t i = 0; i < diffs.size(); ++i) TRY(verify_layer(store_, manifest.layers()[i], diffs[i], cancel_));
     take(descriptor);
     take(manifest.config());
     for (const auto& layer : manifest.layers()) take(layer);

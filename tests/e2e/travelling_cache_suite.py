@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import unittest
+import urllib.error
 import urllib.request
 
 from support import CLEAN, Case, Registry, Slipway, main, require, run, steps, stop, until
@@ -460,13 +461,49 @@ class HostileTest(CacheCase):
                 if diff not in diffs:
                     layer["annotations"]["containerd.io/uncompressed"] = diffs[-2]
         cache = self.poison(change)
-        source = self.context(f"FROM {self.base}\nRUN echo good >/x\nRUN ls / >/listed; cat /key >>/listed\n", name="ask")
+        source = self.context(f"FROM {self.base}\nRUN echo good >/x\nRUN ls / >/listed; cat /key >>/listed || true\n", name="ask")
         for place in (cache, f"type=local,src={self.folder_of('cache', 'evil')},tag=evil"):
             with self.subTest(place):
-                done = other.build(source, "--cache-from", place, "-o", f"type=local,dest={self.folder}/out", check=False)
-                self.assertEqual(1, done.returncode, "its bytes are not what it says")
-                self.assertFalse((self.folder / "out").exists())
+                out = self.folder / "out"
+                done = other.build(source, "--cache-from", place, "-o", f"type=local,dest={out}", check=False)
+                if place == cache:
+                    self.assertEqual(1, done.returncode, "its bytes are not what it says")
+                    self.assertFalse(out.exists())
+                else:  # they are there to be looked at before they are used
+                    self.assertIn("a cached result is not used", done.err)
+                    self.assertNotIn("private", (out / "listed").read_text())
+                    self.assertFalse((out / "key").exists())
         other.assert_clean(self)
+
+    def test_a_diff_id_that_lies_is_in_no_image_that_is_written(self):
+        def change(manifest, config):
+            small = min(manifest["layers"], key=lambda layer: layer["size"])
+            small["annotations"]["containerd.io/uncompressed"] = "sha256:" + "a" * 64
+        cache = self.poison(change)
+        target = self.closing(Registry(self.folder / "target"))
+        name = f"{target.host}/app:1"
+        for number, output in enumerate((f"type=oci,dest={self.folder}/out.tar", f"type=docker,dest={self.folder}/out.tar",
+                                         f"type=image,name={name},push=true")):
+            with self.subTest(output):
+                other = self.other(str(number))
+                done = other.build(self.plain, "--cache-from", cache, "-o", output, check=False)
+                self.assertEqual(1, done.returncode)
+                self.assertIn("not what the config says", done.err)
+                self.assertFalse((self.folder / "out.tar").exists())
+                with self.assertRaises(urllib.error.HTTPError):
+                    get(target.host, "app", "1")
+        place = self.folder_of("cache", "evil")
+        other = self.other("local")
+        done = other.build(self.plain, "--cache-from", f"type=local,src={place},tag=evil", "-o",
+                           f"type=oci,dest={self.folder}/out.tar")
+        self.assertIn("a cached result is not used", done.err)
+        other("load", "-i", self.folder / "out.tar")
+        saved = self.other("saved")
+        saved.build(self.plain, "--cache-from", cache, "-t", "app")
+        done = saved("save", "-o", self.folder / "saved.tar", "app", check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("not what the config says", done.err)
+        self.assertFalse((self.folder / "saved.tar").exists())
 
     def test_absurd_documents_are_one_warning(self):
         def circle(manifest, config):
