@@ -361,6 +361,8 @@ def parse():
     parser.add_argument("--work", default=os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "slipway-bench"))
     parser.add_argument("--files", type=int, default=LargeContext.files,
                         help="of large-context and mostly-ignored; a million is what the bars are meant for")
+    parser.add_argument("--own-registry", action="store_true",
+                        help="transfers go to and from `slipway registry` instead of docker-registry")
     parser.add_argument("--plain-disk", action="store_true", help="state on the work directory's own file system")
     parser.add_argument("--record", help="JSON file (default: WORK/record.json)")
     parser.add_argument("--table", help="print the table of a JSON record and stop")
@@ -410,7 +412,7 @@ def main():
             for scenario in chosen:
                 moving = isinstance(scenario, transfers.Transfer)
                 if moving and registry is None:
-                    candidate = transfers.Registry(work)
+                    candidate = transfers.Registry(work, args.slipway if args.own_registry else None)
                     if reason := candidate.unable():
                         log(f"skipped {scenario.name}: {reason}")
                         continue

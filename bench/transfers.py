@@ -20,7 +20,9 @@ MIB = 1 << 20
 class Registry:
     """docker-registry with its files below the work directory; gone with stop()."""
 
-    def __init__(self, work):
+    def __init__(self, work, slipway=None):
+        """`slipway`: the program whose own registry is the one; Debian's docker-registry without it."""
+        self.slipway = slipway
         self.folder = work / "disk/registry"
         self.log = work / "registry.log"
         with socket.socket() as probe:
@@ -29,7 +31,8 @@ class Registry:
         self.host = f"127.0.0.1:{self.port}"
 
     def unable(self):
-        missing = [p for p in ("docker-registry", "skopeo") if not shutil.which(p)]
+        needed = ("skopeo",) if self.slipway else ("docker-registry", "skopeo")
+        missing = [p for p in needed if not shutil.which(p)]
         return f"{missing[0]} is missing" if missing else None
 
     def start(self):
@@ -38,9 +41,11 @@ class Registry:
         config.write_text("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
                           f"storage: {{filesystem: {{rootdirectory: {self.folder}}}, delete: {{enabled: true}}}}\n"
                           f"http: {{addr: {self.host}}}\n")
+        command = ["docker-registry", "serve", config]
+        if self.slipway:
+            command = [self.slipway, "--root", self.folder, "registry", "--listen", self.host]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", config], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -48,7 +53,7 @@ class Registry:
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"docker-registry does not start; see {self.log}")
+                    raise SystemExit(f"the registry does not start; see {self.log}")
                 time.sleep(0.05)
 
     def stop(self):
