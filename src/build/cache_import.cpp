@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "build/definition.hpp"
 #include "image/layer_check.hpp"
+#include "image/layout_directory.hpp"
 #include "image/parallel.hpp"
 #include "image/transfers.hpp"
 #include "oci/json.hpp"
@@ -82,14 +83,13 @@ class RegistryDocuments final : public CacheDocuments {
   const Cancel& cancel_;
 };
 
-/// An OCI layout; its paths are opened below the directory without following links.
+/// An OCI layout.
 class FolderDocuments final : public CacheDocuments {
  public:
-  FolderDocuments(sys::Fd root, const CachePlace& place) : root_(std::move(root)), place_(place) {}
+  FolderDocuments(image::LayoutDirectory layout, const CachePlace& place) : layout_(std::move(layout)), place_(place) {}
 
   Result<Document> top() override {
-    const sys::Fd file = TRY(sys::open_beneath(root_.get(), "index.json", O_RDONLY | O_NONBLOCK));
-    const auto index = TRY(oci::Index::parse(TRY(sys::read_all(file.get(), oci::kManifestLimit)), ""));
+    const auto index = TRY(oci::Index::parse(TRY(layout_.index_bytes()), ""));
     for (const auto& entry : index.manifests()) {
       const auto name = entry.annotations.find(std::string(kName));
       const bool called = name != entry.annotations.end() && name->second == place_.tag;
@@ -104,27 +104,21 @@ class FolderDocuments final : public CacheDocuments {
   }
   Result<std::string> blob(const oci::Descriptor& descriptor, std::int64_t limit) override {
     TRY(check_size(descriptor, limit));
-    const sys::Fd file = TRY(sys::open_beneath(root_.get(), blob_path(descriptor.digest), O_RDONLY | O_NONBLOCK));
+    const sys::Fd file = TRY(layout_.open_blob(descriptor));
     auto bytes = TRY(sys::read_all(file.get(), limit));
     TRY(check_digest(descriptor, bytes));
     return bytes;
   }
 
-  static std::string blob_path(const oci::Digest& digest) {
-    return fmt::format("blobs/{}/{}", digest.algorithm() == oci::Algorithm::kSha256 ? "sha256" : "sha512",
-                       digest.hex());
-  }
-
  private:
-  sys::Fd root_;
+  image::LayoutDirectory layout_;
   const CachePlace& place_;
 };
 
 Result<std::unique_ptr<CacheDocuments>> open_documents(const CachePlace& place, const Workshop& shop,
                                                        const Cancel& cancel) {
   if (place.reference) return std::make_unique<RegistryDocuments>(shop, place, cancel);
-  auto root = TRY(sys::open(place.directory, O_RDONLY | O_DIRECTORY));
-  return std::make_unique<FolderDocuments>(std::move(root), place);
+  return std::make_unique<FolderDocuments>(TRY(image::LayoutDirectory::open(place.directory)), place);
 }
 
 using Blobs = std::map<oci::Digest, ReadCache::Blob>;
@@ -497,21 +491,8 @@ Status CacheImport::check_there(const image::Resolved& origin, const std::vector
 
 Status CacheImport::take_from_folder(const CachePlace& place, const std::vector<oci::Descriptor>& blobs,
                                      const Cancel& cancel) const {
-  const sys::Fd root = TRY(sys::open(place.directory, O_RDONLY | O_DIRECTORY));
-  std::string buffer(256 * 1024, '\0');
-  for (const auto& blob : blobs) {
-    if (TRY(shop_.store.acquire_blob(shop_.lease, blob.digest))) continue;
-    const sys::Fd file =
-        TRY(sys::open_beneath(root.get(), FolderDocuments::blob_path(blob.digest), O_RDONLY | O_NONBLOCK));
-    auto writer = TRY(shop_.store.write_blob(shop_.lease));
-    while (const std::size_t got = TRY(sys::read_some(file.get(), buffer.data(), buffer.size()))) {
-      TRY(cancel.check());
-      if (writer.written() + static_cast<std::int64_t>(got) > blob.size)
-        return fail(Code::kDataLoss, "{} has more than {} bytes", blob.digest.text(), blob.size);
-      TRY(writer.write({buffer.data(), got}));
-    }
-    (void)TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
-  }
+  const auto layout = TRY(image::LayoutDirectory::open(place.directory));
+  for (const auto& blob : blobs) (void)TRY(layout.take(shop_.store, shop_.lease, blob, cancel));
   return {};
 }
 

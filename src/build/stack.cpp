@@ -107,12 +107,6 @@ Result<std::optional<store::Snapshot>> tree_of(const Workshop& shop, const Layer
   return shop.store.acquire_snapshot(shop.lease, facts.chain);
 }
 
-Result<oci::Compression> compression_of(int blob) {
-  char first[4];
-  const std::size_t got = TRY(sys::read_some_at(blob, first, sizeof first, 0));
-  return layer::detect({first, got});
-}
-
 Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& facts,
                                       const std::optional<oci::ChainId>& parent, const Cancel& cancel) {
   // One process unpacks, the others find it done.
@@ -129,7 +123,7 @@ Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& fa
         Error(Code::kDataLoss, fmt::format("the layer {} unpacks to {}, should be {}", facts.blob.digest.text(),
                                            unpacked.diff_id.digest.text(), facts.diff.digest.text()))
             .with_hint("what named it (a cache, a registry) is wrong, or the store: `slipway fsck` tells"));
-  const oci::Compression compression = TRY(compression_of(blob.get()));
+  const oci::Compression compression = TRY(layer::detect_file(blob.get()));
   TRY(shop.store.note_layer({.diff = facts.diff,
                              .blob = {facts.blob.digest, facts.blob.size},
                              .compression = compression,

@@ -4,8 +4,8 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
-#include "layer/codec.hpp"
-#include "layer/hashed_target.hpp"
+#include "image/layer_check.hpp"
+#include "image/layout_directory.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -30,36 +30,6 @@ Result<std::string> small_blob(const registry::Repository& repository, const oci
   if (oci::Digest::of(bytes) != descriptor.digest)
     return fail(Code::kDataLoss, "the config of a cache entry is not {}", descriptor.digest.text());
   return bytes;
-}
-
-/// What the layer's bytes, which are in the store, unpack to. The entry's own word is not believed.
-Result<oci::DiffId> diff_of(const build::Workshop& shop, const oci::Digest& blob, const Cancel& cancel) {
-  const sys::Fd file = TRY(shop.store.open_blob(blob));
-  const layer::Source plain = TRY(layer::decoder([&](char* buffer, std::size_t size) -> Result<std::size_t> {
-    TRY(cancel.check());
-    return sys::read_some(file.get(), buffer, size);
-  }));
-  layer::HashedTarget hashed([](std::string_view) -> Status { return {}; });
-  std::vector<char> buffer(256 * 1024);
-  while (const std::size_t got = TRY(plain(buffer.data(), buffer.size()))) TRY(hashed.write({buffer.data(), got}));
-  return hashed.finish();
-}
-
-/// A blob of a layout into the store, verified.
-Status take_file(const build::Workshop& shop, const std::string& directory, const oci::Descriptor& blob,
-                 const Cancel& cancel) {
-  const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
-  const sys::Fd file = TRY(sys::open_beneath(root.get(), "blobs/sha256/" + blob.digest.hex(), O_RDONLY | O_NONBLOCK));
-  auto writer = TRY(shop.store.write_blob(shop.lease));
-  std::string buffer(256 * 1024, '\0');
-  while (const std::size_t got = TRY(sys::read_some(file.get(), buffer.data(), buffer.size()))) {
-    TRY(cancel.check());
-    if (writer.written() + static_cast<std::int64_t>(got) > blob.size)
-      return fail(Code::kDataLoss, "{} has more than {} bytes", blob.digest.text(), blob.size);
-    TRY(writer.write({buffer.data(), got}));
-  }
-  (void)TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
-  return {};
 }
 
 Result<oci::Descriptor> keep_document(const build::Workshop& shop, const std::string& bytes, std::string_view type) {
@@ -97,18 +67,15 @@ Result<ExecutorCache::Entry> ExecutorCache::look_in_registry(const std::string& 
 }
 
 Result<ExecutorCache::Entry> ExecutorCache::look_in_layout(const std::string& directory) const {
-  const sys::Fd root = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
-  const auto read = [&](const std::string& path) -> Result<std::string> {
-    const sys::Fd file = TRY(sys::open_beneath(root.get(), path, O_RDONLY | O_NONBLOCK));
-    return sys::read_all(file.get(), oci::kManifestLimit);
-  };
+  const auto layout = TRY(image::LayoutDirectory::open(directory));
   const auto document = [&](const oci::Descriptor& descriptor) -> Result<std::string> {
-    std::string bytes = TRY(read("blobs/sha256/" + descriptor.digest.hex()));
+    const sys::Fd file = TRY(layout.open_blob(descriptor));
+    std::string bytes = TRY(sys::read_all(file.get(), oci::kManifestLimit));
     if (oci::Digest::of(bytes) != descriptor.digest)
       return fail(Code::kDataLoss, "{} is not what its name says", descriptor.digest.text());
     return bytes;
   };
-  const auto index = TRY(oci::Index::parse(TRY(read("index.json")), oci::media_type::kOciIndex));
+  const auto index = TRY(oci::Index::parse(TRY(layout.index_bytes()), oci::media_type::kOciIndex));
   if (index.manifests().empty()) return fail(Code::kNotFound, "path contains no images");
   const oci::Descriptor& last = index.manifests().back();  // kaniko: "assume there is only one image"
   auto manifest = TRY(oci::Manifest::parse(TRY(document(last)), last.media_type));
@@ -145,21 +112,18 @@ Result<build::LayerFacts> ExecutorCache::take(const build::Workshop& shop, const
   const oci::Descriptor& blob = entry.manifest.layers()[0];
   if (!TRY(shop.store.acquire_blob(shop.lease, blob.digest))) {
     if (!entry.directory.empty()) {
-      TRY(take_file(shop, entry.directory, blob, cancel));
+      const auto layout = TRY(image::LayoutDirectory::open(entry.directory));
+      (void)TRY(layout.take(shop.store, shop.lease, blob, cancel));
     } else {
       const oci::Reference name = TRY(oci::Reference::parse(place(key)));
       const image::Images images{shop.store, shop.lease, client_, shop.scope};
       TRY(images.fetch_blobs(name, entry.manifest, log_, vertex, cancel));
     }
   }
-  const oci::DiffId diff = TRY(diff_of(shop, blob.digest, cancel));
-  if (diff != entry.config.view().diff_ids[0])
-    return fail(Code::kDataLoss, "its layer unpacks to {}, not to {}", diff.digest.text(),
-                entry.config.view().diff_ids[0].digest.text());
-  const auto held = TRY(shop.store.acquire_blob(shop.lease, blob.digest));
-  if (!held) return fail(Code::kAborted, "its layer was removed meanwhile");
+  // The entry's own word is not believed.
+  const oci::DiffId& diff = entry.config.view().diff_ids[0];
+  TRY(image::verify_layer(shop.store, blob, diff, cancel));
   const auto compression = oci::media_type::layer_compression(blob.media_type).value_or(oci::Compression::kGzip);
-  TRY(shop.store.note_layer({.diff = diff, .blob = *held, .compression = compression, .tree_bytes = 0}));
   return build::LayerFacts{.diff = diff,
                            .chain = oci::ChainId::first(diff),
                            .blob = {.media_type = std::string(oci::media_type::layer(oci::Family::kOci, compression)),

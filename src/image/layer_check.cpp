@@ -1,7 +1,6 @@
 #include "image/layer_check.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "layer/codec.hpp"
 #include "layer/layer.hpp"
@@ -9,27 +8,6 @@
 
 namespace slipway::image {
 namespace {
-
-struct Plain {
-  oci::DiffId diff;
-  std::int64_t bytes = 0;
-};
-
-Result<Plain> read_plain(int file, const Cancel& cancel) {
-  const auto plain = TRY(layer::decoder([&](char* buffer, std::size_t size) -> Result<std::size_t> {
-    TRY(cancel.check());
-    return sys::read_some(file, buffer, size);
-  }));
-  oci::Hasher hasher;
-  std::vector<char> buffer(256 * 1024);
-  std::int64_t bytes = 0;
-  while (const std::size_t count = TRY(plain(buffer.data(), buffer.size()))) {
-    bytes += static_cast<std::int64_t>(count);
-    if (bytes > layer::Limits{}.unpacked_bytes) return fail(Code::kOutOfRange, "the layer is too large");
-    hasher.update({buffer.data(), count});
-  }
-  return Plain{{hasher.finish()}, bytes};
-}
 
 Status wrong(const oci::Descriptor& blob, const oci::DiffId& found, const oci::DiffId& said) {
   return std::unexpected(
@@ -44,14 +22,13 @@ Status verify_layer(store::Store& store, const oci::Descriptor& blob, const oci:
   if (const auto known = TRY(store.layer_of_blob(blob.digest)))
     return known->diff == diff ? Status() : wrong(blob, known->diff, diff);
   const sys::Fd file = TRY(store.open_blob(blob.digest));
-  char first[4];
-  const std::size_t got = TRY(sys::read_some_at(file.get(), first, sizeof first, 0));
-  const Plain plain = TRY(context(read_plain(file.get(), cancel), "while reading the layer {}", blob.digest.text()));
+  const oci::Compression compression = TRY(layer::detect_file(file.get()));
+  const auto read = [&](char* buffer, std::size_t size) { return sys::read_some(file.get(), buffer, size); };
+  const layer::Plain plain =
+      TRY(context(layer::read_plain(read, cancel), "while reading the layer {}", blob.digest.text()));
   if (plain.diff != diff) return wrong(blob, plain.diff, diff);
-  return store.note_layer({.diff = diff,
-                           .blob = {blob.digest, blob.size},
-                           .compression = layer::detect({first, got}),
-                           .tree_bytes = plain.bytes});
+  return store.note_layer(
+      {.diff = diff, .blob = {blob.digest, blob.size}, .compression = compression, .tree_bytes = plain.bytes});
 }
 
 Result<std::vector<oci::DiffId>> diffs_of(const store::Store& store, const oci::Manifest& manifest) {

@@ -130,11 +130,10 @@ Result<std::optional<layer::Unpacked>> Unpacking::fill(const Layer& layer, int r
     return fail(Code::kDataLoss, "its plain bytes have the digest {}, the config says {}", facts.diff_id.digest.text(),
                 layer.diff.digest.text());
   const sys::Fd blob = TRY(images_.store.open_blob(layer.blob->digest));
-  char first[4];
-  const std::size_t got = TRY(sys::read_some_at(blob.get(), first, sizeof first, 0));
+  const oci::Compression compression = TRY(layer::detect_file(blob.get()));
   TRY(images_.store.note_layer({.diff = layer.diff,
                                 .blob = {layer.blob->digest, layer.blob->size},
-                                .compression = layer::detect({first, got}),
+                                .compression = compression,
                                 .tree_bytes = facts.tree_bytes}));
   return facts;
 }

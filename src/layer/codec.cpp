@@ -10,6 +10,8 @@
 #include <cstring>
 #include <vector>
 
+#include "sys/file.hpp"
+
 namespace slipway::layer {
 namespace {
 
@@ -470,6 +472,26 @@ Result<Source> archive_decoder(Source compressed) {
   if (input->view().starts_with(kBzip2Magic)) return reader_of<Bzip2Decoder>(input);
   if (input->view().starts_with(kXzMagic)) return reader_of<XzDecoder>(input);
   return layer_decoder(input, {});
+}
+
+Result<Plain> read_plain(Source compressed, const Cancel& cancel) {
+  const Source plain = TRY(decoder(std::move(compressed)));
+  oci::Hasher hasher;
+  std::string buffer(256 * 1024, '\0');
+  std::int64_t bytes = 0;
+  while (const std::size_t got = TRY(plain(buffer.data(), buffer.size()))) {
+    TRY(cancel.check());
+    bytes += static_cast<std::int64_t>(got);
+    if (bytes > Limits{}.unpacked_bytes) return fail(Code::kOutOfRange, "the layer is too large");
+    hasher.update({buffer.data(), got});
+  }
+  return Plain{{hasher.finish()}, bytes};
+}
+
+Result<oci::Compression> detect_file(int file) {
+  char first[4];
+  const std::size_t got = TRY(sys::read_some_at(file, first, sizeof first, 0));
+  return detect({first, got});
 }
 
 std::unique_ptr<Encoder> encoder(oci::Compression compression, Target target, std::optional<int> level) {

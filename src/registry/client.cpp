@@ -12,12 +12,6 @@
 namespace slipway::registry {
 namespace {
 
-/// One Accept line for all that we read. Schema 1 is not among it: what it would give has no digest of its bytes.
-http::Header accept_manifests() {
-  using namespace oci::media_type;
-  return {"Accept", fmt::format("{}, {}, {}, {}", kOciIndex, kDockerList, kOciManifest, kDockerManifest)};
-}
-
 /// "application/json; charset=utf-8" → "application/json".
 std::string media_type_of(const http::Headers& headers) {
   const std::string value = headers.find("Content-Type").value_or("");
@@ -31,6 +25,11 @@ oci::Digest digest_of(std::string_view bytes, oci::Algorithm algorithm) {
 }
 
 }  // namespace
+
+http::Header accept_manifests() {
+  using namespace oci::media_type;
+  return {"Accept", fmt::format("{}, {}, {}, {}", kOciIndex, kDockerList, kOciManifest, kDockerManifest)};
+}
 
 Result<ClientOptions> ClientOptions::from_environment(const Environment& environment, Variables variables) {
   ClientOptions options;

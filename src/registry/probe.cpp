@@ -5,11 +5,6 @@
 namespace slipway::registry {
 namespace {
 
-http::Header accept_manifests() {
-  using namespace oci::media_type;
-  return {"Accept", fmt::format("{}, {}, {}, {}", kOciIndex, kDockerList, kOciManifest, kDockerManifest)};
-}
-
 /// The reply, or nothing when it is 404.
 Result<std::optional<Reply>> look(Host& host, const Ask& ask, const Cancel& cancel) {
   auto reply = host.exchange(ask, cancel);

@@ -18,6 +18,10 @@ struct MirrorHost {
   Synced<std::int64_t> away_until;  ///< monotonic ms
 };
 
+/// One Accept line for all manifests that we read. Schema 1 is not among it: what it would give has no digest of its
+/// bytes.
+[[nodiscard]] http::Header accept_manifests();
+
 struct Repository::State {
   std::shared_ptr<Host> host;
   std::string name;  ///< "team/app"

@@ -10,6 +10,7 @@
 #include "http/loopback_server.hpp"
 #include "registry/client.hpp"
 #include "registry/patience.hpp"
+#include "registry/retry.hpp"
 
 namespace slipway::registry {
 namespace {
@@ -24,6 +25,19 @@ ClientOptions quick() {
   options.first_retry_ms = 1;
   options.certificate_directories = {};
   return options;
+}
+
+TEST(Retry, WhoWasThereIsWaitedForLonger) {
+  const Setback unreached{.error = Error(Code::kUnavailable, "refused"), .retries = 2, .unreached = true};
+  const Setback refused{.error = Error(Code::kUnavailable, "503"), .retries = 2};
+  Patience patience(90'000);
+  const RetryPolicy policy{.first_wait_ms = 0, .patience = &patience};
+  EXPECT_TRUE(wait_for_retry(policy, unreached, 1, {}));
+  EXPECT_FALSE(wait_for_retry(policy, unreached, 2, {}));  // nobody was ever there: a wrong name or port
+  patience.progress(1);
+  EXPECT_TRUE(wait_for_retry(policy, unreached, kMostRetriesOfOneThatWasThere - 1, {}));
+  EXPECT_FALSE(wait_for_retry(policy, unreached, kMostRetriesOfOneThatWasThere, {}));
+  EXPECT_FALSE(wait_for_retry(policy, refused, 2, {}));
 }
 
 oci::Reference name_at(const LoopbackServer& server) {

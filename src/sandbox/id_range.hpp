@@ -32,8 +32,10 @@ struct SubRange {
 /// Whether a map is the machine's own: everything, unchanged.
 [[nodiscard]] bool is_initial(const std::vector<init::IdMap>& map);
 
-/// Maps each id that exists in a namespace with `outer` to itself.
+/// Whether it maps a single id: nobody but root is there.
 [[nodiscard]] bool is_one_id(const std::vector<init::IdMap>& map);
+
+/// Maps each id that exists in a namespace with `outer` to itself.
 [[nodiscard]] std::vector<init::IdMap> identity(const std::vector<init::IdMap>& outer);
 
 }  // namespace slipway::sandbox

@@ -21,15 +21,8 @@ Result<std::optional<oci::Digest>> noted_diff(Core& core, const oci::Digest& blo
 
 Result<oci::Digest> diff_of(Core& core, const oci::Digest& blob, const Cancel& cancel) {
   const sys::Fd file = TRY(open_blob(core, blob));
-  layer::Source plain =
-      TRY(layer::decoder([&](char* buffer, std::size_t size) { return sys::read_some(file.get(), buffer, size); }));
-  oci::Hasher hasher;
-  std::string buffer(256 * 1024, '\0');
-  while (const std::size_t got = TRY(plain(buffer.data(), buffer.size()))) {
-    TRY(cancel.check());
-    hasher.update({buffer.data(), got});
-  }
-  return hasher.finish();
+  const auto read = [&](char* buffer, std::size_t size) { return sys::read_some(file.get(), buffer, size); };
+  return TRY(layer::read_plain(read, cancel)).diff.digest;
 }
 
 /// The manifest of an image whose config is here, or nothing.
