@@ -1,4 +1,4 @@
-#include "cli/executor_options.hpp"
+#include "cli/executor/options.hpp"
 
 #include <algorithm>
 

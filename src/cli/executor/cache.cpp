@@ -1,4 +1,4 @@
-#include "cli/executor_cache.hpp"
+#include "cli/executor/cache.hpp"
 
 #include <fcntl.h>
 

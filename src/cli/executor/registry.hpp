@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/progress.hpp"
-#include "cli/executor_log.hpp"
-#include "cli/executor_options.hpp"
+#include "cli/executor/log.hpp"
+#include "cli/executor/options.hpp"
 #include "cli/session.hpp"
 #include "image/image.hpp"
 #include "registry/client.hpp"

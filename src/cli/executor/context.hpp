@@ -13,7 +13,7 @@
 
 #include "base/time.hpp"
 #include "build/build.hpp"
-#include "cli/executor_options.hpp"
+#include "cli/executor/options.hpp"
 
 namespace slipway::cli {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "build/stack.hpp"
-#include "cli/executor_log.hpp"
+#include "cli/executor/log.hpp"
 
 namespace slipway::cli {
 

@@ -1,5 +1,5 @@
 // kaniko's command line: that every flag of it is taken, and what those mean that something follows from.
-#include "cli/executor_options.hpp"
+#include "cli/executor/options.hpp"
 
 #include <gtest/gtest.h>
 

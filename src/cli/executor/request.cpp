@@ -1,4 +1,4 @@
-#include "cli/executor_request.hpp"
+#include "cli/executor/request.hpp"
 
 #include <sys/stat.h>
 

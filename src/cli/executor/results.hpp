@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/executor_options.hpp"
+#include "cli/executor/options.hpp"
 #include "http/client.hpp"
 #include "image/image.hpp"
 

@@ -1,10 +1,10 @@
-#include "cli/executor_results.hpp"
+#include "cli/executor/results.hpp"
 
 #include <fcntl.h>
 
 #include "base/text.hpp"
 #include "build/remote_file.hpp"
-#include "cli/executor_registry.hpp"
+#include "cli/executor/registry.hpp"
 #include "cli/output.hpp"
 #include "oci/canonical_json.hpp"
 #include "sys/file.hpp"

@@ -1,4 +1,4 @@
-#include "cli/executor_trust.hpp"
+#include "cli/executor/trust.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // The log as logrus writes it: the bytes that scripts look for.
-#include "cli/executor_log.hpp"
+#include "cli/executor/log.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// The tables of kaniko's flags; what they mean is executor_options.cpp.
-#include "cli/executor_options.hpp"
+// The tables of kaniko's flags; what they mean is executor/options.cpp.
+#include "cli/executor/options.hpp"
 
 namespace slipway::cli {
 namespace {

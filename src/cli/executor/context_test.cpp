@@ -1,10 +1,10 @@
-#include "cli/executor_context.hpp"
+#include "cli/executor/context.hpp"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "cli/executor_failure.hpp"
+#include "cli/executor/failure.hpp"
 #include "cli/s3_url.hpp"
 
 namespace slipway::cli {

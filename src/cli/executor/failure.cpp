@@ -1,4 +1,4 @@
-#include "cli/executor_failure.hpp"
+#include "cli/executor/failure.hpp"
 
 #include "base/text.hpp"
 #include "cli/failure.hpp"

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "build/build.hpp"
-#include "cli/executor_context.hpp"
-#include "cli/executor_options.hpp"
+#include "cli/executor/context.hpp"
+#include "cli/executor/options.hpp"
 
 namespace slipway::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/executor_base_cache.hpp"
+#include "cli/executor/base_cache.hpp"
 
 #include <sys/stat.h>
 

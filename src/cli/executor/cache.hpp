@@ -8,8 +8,8 @@
 #pragma once
 
 #include "build/step_cache.hpp"
-#include "cli/executor_log.hpp"
-#include "cli/executor_options.hpp"
+#include "cli/executor/log.hpp"
+#include "cli/executor/options.hpp"
 
 namespace slipway::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/executor_registry.hpp"
+#include "cli/executor/registry.hpp"
 
 #include <algorithm>
 #include <set>

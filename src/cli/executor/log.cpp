@@ -1,4 +1,4 @@
-#include "cli/executor_log.hpp"
+#include "cli/executor/log.hpp"
 
 #include <fmt/core.h>
 

@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "base/time.hpp"
-#include "cli/executor_options.hpp"
+#include "cli/executor/options.hpp"
 #include "cli/progress_reader.hpp"
 
 namespace slipway::cli {

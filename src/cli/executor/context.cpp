@@ -1,4 +1,4 @@
-#include "cli/executor_context.hpp"
+#include "cli/executor/context.hpp"
 
 #include <algorithm>
 
