@@ -94,6 +94,7 @@ Code code_of(Trouble trouble) {
       return Code::kDeadlineExceeded;
     case Trouble::kCertificate:
     case Trouble::kTlsRefused:
+    case Trouble::kProxy:
       return Code::kPermissionDenied;
     case Trouble::kProtocol:
       return Code::kDataLoss;
@@ -123,8 +124,9 @@ class Transfer {
     handle_.curl->slist_free_all(headers_);
   }
 
-  /// `roots` are for https. Without any it is a handshake with a stranger, after which nothing is sent.
-  Status prepare(Roots roots);
+  /// `roots` are for whatever speaks TLS, the proxy included. `handshake`: the peer of an https address may be any
+  /// stranger, and nothing is sent to it.
+  Status prepare(Roots roots, bool handshake);
   Outcome run();
 
  private:
@@ -149,9 +151,12 @@ class Transfer {
   Status add_headers();
   void set_body();
   void set_tls();
+  void set_roots();
   std::optional<CURLcode> finished();
   Outcome conclude(CURLcode code);
   std::optional<std::string> connect_detail() const;
+  [[nodiscard]] bool failed_at_proxy(CURLcode code) const;
+  Failure proxy_failure(CURLcode code, std::string_view detail) const;
   Failure failure(Trouble trouble, std::string_view detail) const;
   /// Calls something of the caller's; its time is not the network's.
   template <class Function>
@@ -167,7 +172,7 @@ class Transfer {
   bool stop(Status status);
   bool give_head();
   /// An exchange, not only a handshake.
-  [[nodiscard]] bool asks() const { return request_.url.scheme() == "http" || roots_; }
+  [[nodiscard]] bool asks() const { return !handshake_; }
 
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
@@ -182,6 +187,7 @@ class Transfer {
   const Cancel& cancel_;
   const std::string proxy_;  ///< may hold a password
   Roots roots_;
+  bool handshake_ = false;  ///< nothing but it
   curl_slist* headers_ = nullptr;
   CURLcode refused_ = CURLE_OK;
   CURLoption refused_option_ = CURLOPT_URL;
@@ -198,8 +204,9 @@ class Transfer {
   bool body_ended_ = false;    ///< all of the question's was read
 };
 
-Status Transfer::prepare(Roots roots) {
+Status Transfer::prepare(Roots roots, bool handshake) {
   roots_ = std::move(roots);
+  handshake_ = handshake;
   handle_.curl->easy_reset(handle_.easy);
   set(CURLOPT_URL, request_.url.text().c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -227,6 +234,7 @@ Status Transfer::prepare(Roots roots) {
   if (request_.method == "HEAD") set(CURLOPT_NOBODY, 1L);
   set_body();
   if (request_.method != "GET" && request_.method != "HEAD") set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+  set_roots();
   if (request_.url.scheme() == "https") set_tls();
   TRY(add_headers());
   if (refused_ != CURLE_OK)
@@ -263,14 +271,17 @@ void Transfer::set_body() {
   }
 }
 
-void Transfer::set_tls() {
-  // Neither file nor directory nor libcurl's cache of them: the roots come through on_tls().
-  set(CURLOPT_CAINFO, static_cast<const char*>(nullptr));
-  set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+/// Neither file nor directory nor libcurl's cache of them: the roots come through on_tls().
+void Transfer::set_roots() {
+  for (const CURLoption option : {CURLOPT_CAINFO, CURLOPT_CAPATH, CURLOPT_PROXY_CAINFO, CURLOPT_PROXY_CAPATH})
+    set(option, static_cast<const char*>(nullptr));
   set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
   set_function(CURLOPT_SSL_CTX_FUNCTION, &Transfer::on_tls);
   set(CURLOPT_SSL_CTX_DATA, static_cast<void*>(this));
-  if (!roots_) {
+}
+
+void Transfer::set_tls() {
+  if (handshake_) {
     set(CURLOPT_CONNECT_ONLY, 1L);
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);
@@ -427,7 +438,12 @@ Outcome Transfer::conclude(CURLcode code) {
   handle_.curl->easy_getinfo(handle_.easy, CURLINFO_NUM_CONNECTS, &connections);
   const bool encrypted = request_.url.scheme() == "http" || handshake > 0 || connections == 0;
   const std::string_view detail = detail_[0] != '\0' ? detail_.data() : handle_.curl->easy_strerror(code);
-  return std::unexpected(failure(trouble_of(code, encrypted, detail), detail));
+  if (failed_at_proxy(code)) return std::unexpected(proxy_failure(code, detail));
+  const Trouble trouble = trouble_of(code, encrypted, detail);
+  // OpenSSL loses why a handshake inside of another one was given up.
+  if (trouble == Trouble::kNotTls && asks() && proxy_.starts_with("https:"))
+    return std::unexpected(failure(Trouble::kCertificate, "the handshake broke off, most likely over its certificate"));
+  return std::unexpected(failure(trouble, detail));
 }
 
 /// The system's own words for a connection that failed ("Connection refused"); curl's repeat host and port.
@@ -436,6 +452,40 @@ std::optional<std::string> Transfer::connect_detail() const {
   handle_.curl->easy_getinfo(handle_.easy, CURLINFO_OS_ERRNO, &number);
   if (number == 0) return std::nullopt;
   return std::system_category().message(static_cast<int>(number));
+}
+
+/// Whether it was the proxy that could not be reached, failed, or refused: nothing came to the peer.
+bool Transfer::failed_at_proxy(CURLcode code) const {
+  if (proxy_.empty() || code == CURLE_OPERATION_TIMEDOUT) return false;
+  if (code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY || code == CURLE_COULDNT_CONNECT) return true;
+  long connections = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_NUM_CONNECTS, &connections);
+  if (connections == 0) return false;  // a tunnel that was there already
+  if (request_.url.scheme() == "http") return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR;
+  long answer = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+  return proxy_.starts_with("http") && answer / 100 != 2;
+}
+
+Failure Transfer::proxy_failure(CURLcode code, std::string_view detail) const {
+  long answer = 0;
+  handle_.curl->easy_getinfo(handle_.easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+  const auto told = [&](Trouble trouble, std::string_view verb, std::string_view why) {
+    Error error(code_of(trouble), fmt::format("{} the proxy {} on the way to {}: {}", verb, shown_proxy(proxy_),
+                                              printable(request_.url.authority()), why));
+    error.with_hint(answer == 407 ? "the proxy wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+                                  : "the proxy is that of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; hosts that NO_PROXY "
+                                    "names are reached without it");
+    return Failure{trouble, std::move(error)};
+  };
+  // libcurl's words may hold the proxy's URL.
+  const std::string words = detail.contains('@') && proxy_.contains('@') ? "no reason to show" : printable(detail, 512);
+  if (code == CURLE_COULDNT_RESOLVE_PROXY) return told(Trouble::kResolve, "cannot find", "its name has no address");
+  if (code == CURLE_COULDNT_CONNECT)
+    return told(Trouble::kConnect, "cannot connect to", connect_detail().value_or(words));
+  if (code == CURLE_PEER_FAILED_VERIFICATION) return told(Trouble::kProxy, "cannot trust", words);
+  if (answer != 0) return told(Trouble::kProxy, "refused by", fmt::format("it answered {}", answer));
+  return told(Trouble::kProxy, "no way through", words);
 }
 
 Failure Transfer::failure(Trouble trouble, std::string_view detail) const {
@@ -540,23 +590,30 @@ struct Client::State {
     return found;
   }
 
-  Outcome exchange(const Request& request, const Reader& reader, const Roots& trust, const Cancel& cancel);
+  /// `handshake`: with whoever answers, and nothing more.
+  Outcome exchange(const Request& request, const Reader& reader, bool handshake, const Cancel& cancel);
 };
 
-Outcome Client::State::exchange(const Request& request, const Reader& reader, const Roots& trust,
-                                const Cancel& cancel) {
+Outcome Client::State::exchange(const Request& request, const Reader& reader, bool handshake, const Cancel& cancel) {
   const auto other = [](Error error) { return std::unexpected(Failure{Trouble::kOther, std::move(error)}); };
   if (auto status = cancel.check(); !status)
     return std::unexpected(Failure{Trouble::kCancelled, std::move(status).error()});
   const auto curl = curl_library();
   if (!curl) return other(curl.error());
+  Roots roots;
+  if ((request.url.scheme() == "https" && !handshake) || options.proxies.for_url(request.url).starts_with("https:")) {
+    auto loaded = roots_with(request.tls.extra_roots);
+    if (!loaded) return std::unexpected(Failure{Trouble::kCertificate, std::move(loaded).error()});
+    roots = *std::move(loaded);
+  }
   // Connections are kept by what they trust: one that was not verified serves nobody else.
   const std::string trusted = request.tls.verify ? request.tls.extra_roots : "anybody";
   auto handle = take(**curl, trusted);
   if (!handle) return other(std::move(handle).error());
   Outcome outcome = [&]() -> Outcome {
     Transfer transfer(**handle, options, request, reader, cancel);
-    if (auto prepared = transfer.prepare(trust); !prepared) return other(std::move(prepared).error());
+    if (auto prepared = transfer.prepare(std::move(roots), handshake); !prepared)
+      return other(std::move(prepared).error());
     return transfer.run();
   }();
   give_back(*std::move(handle), trusted);
@@ -569,17 +626,11 @@ Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 Outcome Client::send(const Request& request, const Reader& reader, const Cancel& cancel) const {
-  Roots roots;
-  if (request.url.scheme() == "https") {
-    auto loaded = state_->roots_with(request.tls.extra_roots);
-    if (!loaded) return std::unexpected(Failure{Trouble::kCertificate, std::move(loaded).error()});
-    roots = *std::move(loaded);
-  }
-  return state_->exchange(request, reader, roots, cancel);
+  return state_->exchange(request, reader, false, cancel);
 }
 
 std::expected<bool, Failure> Client::speaks_tls(const Url& url, const Cancel& cancel) const {
-  const auto outcome = state_->exchange({.url = url}, {}, nullptr, cancel);
+  const auto outcome = state_->exchange({.url = url}, {}, true, cancel);
   if (outcome || outcome.error().trouble == Trouble::kTlsRefused) return true;
   if (outcome.error().trouble == Trouble::kNotTls) return false;
   return std::unexpected(outcome.error());

@@ -93,6 +93,7 @@ enum class Trouble : unsigned char {
   kNotTls,       ///< the peer does not speak TLS (garbage, or it hung up at the handshake)
   kTlsRefused,   ///< the peer speaks TLS and would not have us
   kCertificate,  ///< the peer's or our certificate is not good
+  kProxy,        ///< the proxy refuses us or the way, or is not to be trusted
   kTimeout,      ///< too long to connect, silence, or too slow
   kBroken,       ///< ended in the middle
   kProtocol,     ///< not HTTP, or headers beyond the limit

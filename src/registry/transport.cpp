@@ -131,7 +131,7 @@ Setback setback_of_failure(const http::Failure& failure, std::string_view what) 
     return {.error = failure.error};
   Error error = failure.error;
   if (failure.trouble == http::Trouble::kCertificate) error.with_hint(certificate_hint(error.what()));
-  if (failure.trouble == http::Trouble::kConnect)
+  if (failure.trouble == http::Trouble::kConnect && error.hint().empty())
     error.with_hint("nothing answers there: is the registry running, and are name and port right?");
   error.add_context(fmt::format("while asking for {}", what));
   if (failure.trouble == http::Trouble::kNotTls)

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import socketserver
+import ssl
 import threading
 
 from support import Case, Registry, Slipway, htpasswd, main, make_certificate, require, run
@@ -207,20 +208,88 @@ class ConnectProxy(socketserver.ThreadingTCPServer):
                 self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return
             self.server.seen.append(target)
-            with contextlib.suppress(ConnectionError), \
-                    socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as far:
-                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                ends = {self.connection: far, far: self.connection}
-                while True:
-                    for end in select.select(list(ends), [], [])[0]:
-                        data = end.recv(65536)
-                        if not data:
-                            return
-                        ends[end].sendall(data)
+            relay(self.connection, int(target.rpartition(":")[2]), b"HTTP/1.1 200 OK\r\n\r\n")
+
+    def handle_error(self, request, client_address):
+        """A client that hangs up, or trusts nobody here, is what some tests are about."""
 
     def close(self):
         self.shutdown()
         self.server_close()
+
+
+def relay(near, port, answer):
+    """Connects `near` with a port of this host, after `answer`, until one of the two ends."""
+    with contextlib.suppress(ConnectionError, ssl.SSLError), socket.create_connection(("127.0.0.1", port)) as far:
+        near.sendall(answer)
+        ends = {near: far, far: near}
+        while True:
+            # What TLS has decrypted already makes no descriptor readable.
+            waiting = near.pending() if isinstance(near, ssl.SSLSocket) else 0
+            for end in [near] if waiting else select.select(list(ends), [], [])[0]:
+                data = end.recv(65536)
+                if not data:
+                    return
+                ends[end].sendall(data)
+
+
+class TlsProxy(ConnectProxy):
+    """The same behind TLS of its own: an "https" proxy."""
+
+    def __init__(self, certificate, user=None):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        super().__init__(user)
+
+    def get_request(self):
+        connection, address = self.socket.accept()
+        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+
+class SocksProxy(ConnectProxy):
+    """SOCKS 5 with a name and password (RFC 1928, 1929), or 4a; every name is 127.0.0.1. `seen` as above; by address it
+    is one of `addresses`."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            version = self.rfile.read(1)[0]
+            target = self.socks5() if version == 5 else self.socks4()
+            if target is None:
+                return
+            host, port = target
+            self.server.seen.append(f"{host}:{port}")
+            granted = b"\x05\0\0\x01\0\0\0\0\0\0" if version == 5 else b"\0\x5a\0\0\0\0\0\0"
+            relay(self.connection, port, granted)
+
+        def counted(self):
+            return self.rfile.read(self.rfile.read(1)[0])
+
+        def socks5(self):
+            way = 2 if self.server.wanted else 0
+            if way not in self.counted():
+                self.server.refused += 1
+                self.wfile.write(b"\x05\xff")
+                return None
+            self.wfile.write(bytes([5, way]))
+            if way == 2:
+                self.rfile.read(1)
+                given = self.counted() + b":" + self.counted()
+                right = self.server.wanted == "Basic " + base64.b64encode(given).decode()
+                self.wfile.write(b"\x01" + (b"\0" if right else b"\x01"))
+                if not right:
+                    self.server.refused += 1
+                    return None
+            kind = self.rfile.read(4)[3]
+            host = self.counted().decode() if kind == 3 else socket.inet_ntoa(self.rfile.read(4))
+            return host, int.from_bytes(self.rfile.read(2), "big")
+
+        def socks4(self):
+            self.rfile.read(1)
+            port = int.from_bytes(self.rfile.read(2), "big")
+            self.rfile.read(4)
+            text = lambda: b"".join(iter(lambda: self.rfile.read(1), b"\0"))
+            text()
+            return text().decode(), port
 
 
 class ProxyTest(RemotesCase):
@@ -229,8 +298,9 @@ class ProxyTest(RemotesCase):
         folder = self.folder / "tls"
         folder.mkdir()
         run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry.test",
-             "-addext", "subjectAltName=DNS:registry.test", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"])
-        self.server = self.registry(certificate=(folder / "cert.pem", folder / "key.pem"))
+             "-addext", "subjectAltName=DNS:registry.test,IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"])
+        self.certificate = (folder / "cert.pem", folder / "key.pem")
+        self.server = self.registry(certificate=self.certificate)
         self.port = self.server.host.rpartition(":")[2]
         self.name = f"registry.test:{self.port}/team/app:1"
         self.trust = {"SSL_CERT_FILE": str(folder / "cert.pem")}
@@ -260,6 +330,65 @@ class ProxyTest(RemotesCase):
             self.assertNotIn(PASSWORD, done.out + done.err)
             self.assertNotIn(base64.b64encode(f"joe:{PASSWORD}".encode()).decode(), done.out + done.err)
         self.assertTrue(proxy.refused)
+
+    def test_through_a_proxy_that_speaks_tls(self):
+        proxy = self.closing(TlsProxy(self.certificate, f"joe:{PASSWORD}"))
+        self.push(HTTPS_PROXY=f"https://joe:{PASSWORD}@127.0.0.1:{proxy.server_address[1]}")
+        self.assertEqual({f"registry.test:{self.port}"}, set(proxy.seen))
+        # Whether an insecure registry speaks TLS is asked through it as well.
+        stranger = self.registry("stranger", certificate=make_certificate(self.folder / "stranger"))
+        name = f"stranger.test:{stranger.host.rpartition(':')[2]}/team/app:1"
+        self.slipway("tag", self.name, name)
+        env = dict(self.trust, HTTPS_PROXY=f"https://joe:{PASSWORD}@127.0.0.1:{proxy.server_address[1]}")
+        self.assertIn("cannot trust https://stranger.test", self.slipway("push", name, env=env, check=False).err)
+        self.slipway("push", "--insecure-registry", name.split("/")[0], name, env=env)
+
+    def test_a_proxy_that_nobody_vouches_for_gets_no_password(self):
+        """Nor is it believed because a registry behind it may have any certificate."""
+        proxy = self.closing(TlsProxy(make_certificate(self.folder / "other"), f"joe:{PASSWORD}"))
+        url = f"https://joe:{PASSWORD}@127.0.0.1:{proxy.server_address[1]}"
+        for options in ([], ["--insecure-registry", f"registry.test:{self.port}"]):
+            done = self.slipway("push", *options, self.name, env=dict(self.trust, HTTPS_PROXY=url), check=False)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertIn(f"cannot trust the proxy https://127.0.0.1:{proxy.server_address[1]}", done.err)
+            self.assertIn("certificate", done.err)
+            self.assertNotIn("certs.d", done.err)
+            self.assertEqual(([], 0), (proxy.seen, proxy.refused))
+
+    def test_through_socks(self):
+        proxy = self.closing(SocksProxy())
+        port = proxy.server_address[1]
+        for scheme in ("socks5h", "socks4a"):
+            proxy.seen.clear()
+            self.push(HTTPS_PROXY=f"{scheme}://127.0.0.1:{port}")
+            self.assertEqual({f"registry.test:{self.port}"}, set(proxy.seen), scheme)
+        guarded = self.closing(SocksProxy(f"joe:{PASSWORD}"))
+        self.push(ALL_PROXY=f"socks5h://joe:{PASSWORD}@127.0.0.1:{guarded.server_address[1]}")
+        self.assertEqual({f"registry.test:{self.port}"}, set(guarded.seen))
+        for user in ("joe:wrong", ""):
+            done = self.push(check=False, ALL_PROXY=f"socks5h://{user}@127.0.0.1:{guarded.server_address[1]}")
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn("wrong", done.err)
+        self.assertTrue(guarded.refused)
+
+    def test_a_proxy_that_is_away_or_refuses_is_what_the_message_names(self):
+        guarded = self.closing(ConnectProxy(f"joe:{PASSWORD}"))
+        socks = self.closing(SocksProxy(f"joe:{PASSWORD}"))
+        away = socket.socket()
+        away.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        self.addCleanup(away.close)
+        port = guarded.server_address[1]
+        for url, words in ((f"http://127.0.0.1:{port}", "wants a user and a password"),
+                           (f"socks5h://127.0.0.1:{socks.server_address[1]}", "no way through the proxy socks5h://"),
+                           (f"http://127.0.0.1:{away.getsockname()[1]}", "cannot connect to the proxy http://127"),
+                           ("http://nowhere.invalid:1", "cannot find the proxy http://nowhere.invalid")):
+            for options in ([], ["--insecure-registry", f"registry.test:{self.port}"]):
+                done = self.slipway("pull", *options, self.name, env=dict(self.trust, HTTPS_PROXY=url), check=False)
+                self.assertEqual(1, done.returncode, done.err)
+                self.assertIn(words, done.err)
+                self.assertIn(f"registry.test:{self.port}", done.err)
+                for wrong in ("does not speak TLS", "is the registry running"):
+                    self.assertNotIn(wrong, done.err)
 
     def test_no_proxy(self):
         proxy = self.closing(ConnectProxy())
