@@ -324,6 +324,9 @@ std::size_t Transfer::on_header(char* data, std::size_t, std::size_t size, void*
   const std::string_view line(data, size);
   if (line.starts_with("HTTP/")) {  // the next answer; an earlier one was 1xx
     transfer.response_.headers.clear();
+    const std::string_view words = trim(line);
+    const auto phrase = words.find(' ', std::min(words.find(' '), words.size() - 1) + 1);
+    transfer.response_.reason = phrase == std::string_view::npos ? "" : std::string(trim(words.substr(phrase)));
     return size;
   }
   long status = 0;

@@ -75,6 +75,7 @@ struct Request {
 
 struct Response {
   int status = 0;
+  std::string reason;  ///< the phrase behind the status, as it came; empty with HTTP/2
   Headers headers;
 };
 

@@ -138,7 +138,7 @@ TEST(Pull, WarnsAboutAnotherPlatform) {
   ASSERT_TRUE(publish(place.client, ref, built, "1"));
   ASSERT_TRUE(place.images().pull(ref, oci::Platform::parse("linux/amd64").value(), place, {}));
   ASSERT_EQ(place.warnings().size(), 1U);
-  EXPECT_THAT(place.warnings()[0], HasSubstr("is an image for linux/s390x, not for linux/amd64"));
+  EXPECT_THAT(place.warnings()[0], HasSubstr("is an image for linux/s390x, not for linux/amd64; there is no other"));
 }
 
 TEST(Resolve, WhatIsHereForAnotherPlatformIsAskedOfTheRegistry) {

@@ -138,7 +138,8 @@ Status Resolver::check(const oci::Manifest& manifest, const oci::ImageConfig& co
     return std::unexpected(
         Error(Code::kNotFound, std::move(text))
             .with_hint(fmt::format("--platform {} builds for what it is", printable(view.platform.text(), 128))));
-  sink_.on(progress::Warning{std::move(text)});  // there is nothing else: as BuildKit, it may be labelled wrong
+  // There is nothing else, and it may be labelled wrong: as docker and BuildKit do.
+  sink_.on(progress::Warning{std::move(text) + "; there is no other, it is taken all the same"});
   return {};
 }
 

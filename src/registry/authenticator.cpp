@@ -145,6 +145,7 @@ Attempt<Authenticator::Token> Authenticator::fetch_token(const State& state, con
         {"the token server " + request.url.origin(), registry_, state.credential ? state.credential->username : ""}));
 
   const auto parse = [&]() -> Result<Token> {
+    if (is_web_page(reply.headers)) return fail(Code::kDataLoss, "it answers with a web page, not with a token");
     const auto document = TRY(oci::Json::parse(reply.body, {.bytes = kTokenReplyLimit, .depth = 16}));
     Token token{TRY(document.string("token")), 0};
     if (token.text.empty()) token.text = TRY(document.string("access_token"));

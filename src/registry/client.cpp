@@ -138,6 +138,11 @@ Result<Document> Repository::State::manifest(const oci::Reference& reference, co
                                      .accept = {200},
                                      .body_limit = oci::kManifestLimit},
                                     cancel));
+  if (is_web_page(reply.headers))
+    return std::unexpected(
+        Error(Code::kFailedPrecondition, fmt::format("{} answers with a web page (status {}) where {} should be",
+                                                     host->registry(), reply.status, what))
+            .with_hint("is it a registry's address? A proxy, or a page to log in at, may be in between"));
   std::optional<oci::Digest> named = wanted;
   if (!named)
     if (const auto header = reply.headers.find("Docker-Content-Digest"))

@@ -483,6 +483,58 @@ TEST(Retry, EndsAfterFive) {
   EXPECT_EQ(count(server, "/v2/app/"), 6U);
 }
 
+TEST(Page, WhereAManifestShouldBeIsNamedAsOne) {
+  const LoopbackServer server([](const Received&, Connection& peer) {
+    peer.reply(200, {{"Content-Type", "text/html; charset=utf-8"}}, "<html>please log in</html>");
+  });
+  const auto got = get_manifest(server);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code(), Code::kFailedPrecondition);
+  EXPECT_THAT(got.error().message(),
+              HasSubstr(server.authority() + " answers with a web page (status 200) where the manifest"));
+  EXPECT_THAT(got.error().message(), ::testing::Not(HasSubstr("<")));
+}
+
+TEST(Page, InPlaceOfAnErrorIsNamedWithItsStatus) {
+  for (const int status : {400, 403, 404}) {
+    const LoopbackServer server([&](const Received& request, Connection& peer) {
+      if (request.target == "/v2/") return peer.reply(200, {}, "");
+      peer.reply(status, {{"Content-Type", "TEXT/HTML"}}, "<html><body>nginx</body></html>");
+    });
+    const auto got = get_manifest(server);
+    ASSERT_FALSE(got);
+    EXPECT_THAT(got.error().message(),
+                HasSubstr(fmt::format("(status {}: the answer is a web page, not a registry's)", status)));
+    EXPECT_THAT(got.error().message(), ::testing::Not(HasSubstr("nginx")));
+  }
+}
+
+TEST(Page, OfATokenServer) {
+  const LoopbackServer tokens([](const Received&, Connection& peer) {
+    peer.reply(200, {{"Content-Type", "text/html"}}, "<html>please log in</html>");
+  });
+  const LoopbackServer server([&](const Received&, Connection& peer) {
+    peer.reply(401, {{"WWW-Authenticate", fmt::format("Bearer realm=\"http://{}/token\"", tokens.authority())}}, "");
+  });
+  const auto got = get_manifest(server);
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().message(), HasSubstr("it answers with a web page, not with a token"));
+}
+
+TEST(Explained, ByALineOfTextAndBehindTheStatus) {
+  const LoopbackServer text([](const Received&, Connection& peer) {
+    peer.reply(400, {{"Content-Type", "text/plain"}}, "this port speaks TLS; use https://\n");
+  });
+  EXPECT_THAT(get_manifest(text).error().message(), HasSubstr("(status 400: this port speaks TLS; use https://)"));
+  const LoopbackServer reason([](const Received& request, Connection& peer) {
+    if (request.target == "/v2/") return peer.reply(200, {}, "");
+    (void)peer.send("HTTP/1.1 403 Forbidden: \x1b[31mnot today\r\nContent-Length: 0\r\n\r\n");
+  });
+  const std::string told = get_manifest(reason).error().message();
+  EXPECT_THAT(told, HasSubstr("not today"));
+  EXPECT_EQ(told.find('\x1b'), std::string::npos);
+}
+
 TEST(Retry, ALongRetryAfterIsAnErrorAtOnce) {
   const LoopbackServer server([](const Received& request, Connection& peer) {
     if (request.target == "/v2/") return peer.reply(200, {}, "");

@@ -113,7 +113,25 @@ std::string message_of(std::string_view body) {
   return {};
 }
 
+bool is_web_page(const http::Headers& headers) {
+  const std::string type = lower(trim(headers.find("Content-Type").value_or("")));
+  return type.starts_with("text/html") || type.starts_with("application/xhtml+xml");
+}
+
 namespace {
+
+/// What an answer says about itself: a registry's message, a line of plain text, or what `slipway registry` puts behind
+/// the status, where a HEAD has no body.
+std::string explanation_of(const Reply& reply) {
+  if (std::string message = message_of(reply.body); !message.empty()) return message;
+  if (is_web_page(reply.headers)) return "the answer is a web page, not a registry's";
+  const std::string type = lower(reply.headers.find("Content-Type").value_or(""));
+  const std::string_view text = trim(reply.body);
+  if (type.starts_with("text/plain") && !text.empty() && text.find('\n') == std::string_view::npos)
+    return printable(text, kMessageLimit);
+  const auto colon = reply.reason.find(": ");
+  return colon == std::string::npos ? "" : printable(std::string_view(reply.reason).substr(colon + 2), kMessageLimit);
+}
 
 /// What helps against a certificate that is not good; the text is OpenSSL's and curl's.
 std::string certificate_hint(std::string_view error) {
@@ -142,7 +160,7 @@ Setback setback_of_failure(const http::Failure& failure, std::string_view what) 
 }
 
 Setback setback_of_status(const Reply& reply, std::string_view what, const Asked& asked) {
-  const std::string message = message_of(reply.body);
+  const std::string message = explanation_of(reply);
   const bool login = !asked.login.empty() && (reply.status == 401 || reply.status == 403);
   std::string verb = "failed to serve";
   if (reply.status == 404) verb = "does not have";
@@ -154,6 +172,8 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
   Error error(code_of_status(reply.status), fmt::format("{} {} {} (status {}{}{})", asked.host, verb, what,
                                                         reply.status, message.empty() ? "" : ": ", message));
   if (login) error.with_hint(fmt::format("log in with `slipway login {}`", asked.login));
+  if (is_web_page(reply.headers) && !login)
+    error.with_hint("is it a registry's address? A proxy, or a page to log in at, may be in between");
   Setback setback{.error = std::move(error), .status = reply.status};
   if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
   setback.retries = kMostRetries;
@@ -169,6 +189,7 @@ Attempt<Reply> Transport::fetch(const http::Request& request, const Reading& rea
   bool cut = false;
   const auto head = [&](const http::Response& response) -> Status {
     reply.status = response.status;
+    reply.reason = response.reason;
     reply.headers = response.headers;
     const Patience::Hold hold(patience_);
     wanted = reading.wanted(response.status);

@@ -21,6 +21,7 @@ inline constexpr std::int64_t kErrorBodyLimit = 64 * 1024;
 /// An answer with its body, which was limited while it was read.
 struct Reply {
   int status = 0;
+  std::string reason;
   http::Headers headers;
   std::string body;
 };
@@ -84,5 +85,8 @@ struct Asked {
 
 /// The text of a registry's (or token server's) JSON error body, made printable and short; empty when it has none.
 [[nodiscard]] std::string message_of(std::string_view body);
+
+/// Whether the answer is a page for people: of a proxy, a login, or a server that is no registry.
+[[nodiscard]] bool is_web_page(const http::Headers& headers);
 
 }  // namespace slipway::registry
