@@ -109,18 +109,41 @@ void Mirror::note(const Error& error) {
     log_("this process has no descriptor left (ulimit -n): " + printable(error.message(), 500));
     return;
   }
-  if (error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded)
+  if (error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded) {
+    *away_because_.lock() = told(error);
     away_until_ = monotonic_ms() + kLeftAloneMs;
+  }
   if (is_trouble(error)) log_(printable("upstream: " + error.message(), 500));
 }
 
+std::string Mirror::told(const Error& error) const {
+  // The client's text would name the user that this mirror logs in as.
+  if (error.code() == Code::kUnauthenticated)
+    return fmt::format("the upstream {} wants other credentials than this mirror has", upstream_.name);
+  if (error.code() == Code::kPermissionDenied)
+    return fmt::format("the upstream {} does not allow this mirror to have it", upstream_.name);
+  const bool away = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
+  return printable(fmt::format("the upstream {} {}: {}", upstream_.name, away ? "can not be asked" : "answers wrongly",
+                               error.what()),
+                   400);
+}
+
 Problem Mirror::problem(const Error& error, ProblemCode unknown) {
-  const std::string message = printable(error.what(), 300);
-  if (error.code() == Code::kNotFound) return {404, unknown, message};
-  if (error.code() == Code::kUnauthenticated || error.code() == Code::kPermissionDenied)
-    return {403, ProblemCode::kDenied, message};
-  if (error.code() == Code::kResourceExhausted) return problem_of(error);
-  return {503, ProblemCode::kTooManyRequests, message};
+  switch (error.code()) {
+    case Code::kNotFound:
+      return {404, unknown, printable(error.what(), 300)};
+    case Code::kUnauthenticated:
+    case Code::kPermissionDenied:
+      return {403, ProblemCode::kDenied, told(error)};
+    case Code::kResourceExhausted:
+    case Code::kCancelled:
+      return problem_of(error);
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+      return {503, ProblemCode::kTooManyRequests, told(error)};
+    default:
+      return {502, ProblemCode::kUnsupported, told(error)};
+  }
 }
 
 Result<oci::Reference> Mirror::reference(const std::string& repository, std::string_view rest) const {
@@ -132,10 +155,11 @@ Result<registry::Repository> Mirror::remote(const std::string& repository) const
   return upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
 }
 
-Problem Mirror::left_alone() const {
+Problem Mirror::left_alone() {
+  const std::int64_t seconds = std::max<std::int64_t>((away_until_ - monotonic_ms() + 999) / 1000, 1);
   return {503,
           ProblemCode::kTooManyRequests,
-          fmt::format("{} failed a moment ago; try again", upstream_.name),
+          fmt::format("{} (it is asked again in {} s)", *away_because_.lock(), seconds),
           {},
           static_cast<int>(kLeftAloneMs / 1000)};
 }

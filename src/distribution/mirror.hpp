@@ -72,6 +72,8 @@ class Mirror {
   [[nodiscard]] bool offline() const { return upstream_.client == nullptr; }
   [[nodiscard]] bool is_away() const;
   void note(const Error& error);
+  /// The failure in words for clients: which upstream, and why; nothing of what we log in with.
+  [[nodiscard]] std::string told(const Error& error) const;
   [[nodiscard]] Problem problem(const Error& error, ProblemCode unknown);
   [[nodiscard]] Result<oci::Reference> reference(const std::string& repository, std::string_view rest) const;
   [[nodiscard]] Result<registry::Repository> remote(const std::string& repository) const;
@@ -99,7 +101,7 @@ class Mirror {
                                                  bool head_only, const Waiting& waiting, std::shared_ptr<void> place);
   std::expected<FoundBlob, Problem> following(std::shared_ptr<Fetch::Follower> follower, const Waiting& waiting,
                                               std::shared_ptr<void> place);
-  [[nodiscard]] Problem left_alone() const;
+  [[nodiscard]] Problem left_alone();
   void reap(bool all);
 
   // images.cpp: what the store has under the upstream's name
@@ -113,6 +115,7 @@ class Mirror {
   std::function<void(const std::string&)> log_;
   CancelSource ending_;                       ///< of downloads
   std::atomic<std::int64_t> away_until_ = 0;  ///< monotonic ms
+  Synced<std::string> away_because_;          ///< as told() has it
   const int most_waiting_;
   std::atomic<int> waiting_ = 0;    ///< requests that wait for the upstream, for one that asks it, or for a download
   std::atomic<int> questions_ = 0;  ///< requests that ask the upstream

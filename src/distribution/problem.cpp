@@ -92,6 +92,7 @@ void answer_problem(httpd::Request& request, httpd::Answer& answer, const Proble
     return;
   }
   if (problem.retry_after > 0) answer.header("Retry-After", std::to_string(problem.retry_after));
+  if (problem.status >= 500) answer.reason(problem.message);  // docker shows nothing else of it
   answer.header("Content-Type", "application/json");
   (void)answer.send(problem.status, problem_body(problem));
 }

@@ -37,6 +37,16 @@ Connection::Step Connection::handshake() {
   return result == 1 ? Step::kDone : step_of_ssl(ssl_.get(), result);
 }
 
+bool Connection::is_plain_http() {
+  // The first byte only: a method begins with a letter, a TLS record does not.
+  char first = 0;
+  if (looked_ || ::recv(fd_.get(), &first, 1, MSG_PEEK) != 1) return misdirected_;
+  looked_ = true;
+  misdirected_ = ssl_ && ((first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z'));
+  if (misdirected_) ssl_.reset();
+  return misdirected_;
+}
+
 Connection::Moved Connection::read_once(char* buffer, std::size_t size) {
   if (ssl_) {
     ERR_clear_error();

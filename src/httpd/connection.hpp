@@ -34,6 +34,10 @@ class Connection {
     kEnd,        ///< the peer has ended, or it is no use
   };
   [[nodiscard]] Step handshake();
+  /// Before handshake(): whether the peer has begun to speak plain HTTP. Then TLS is given up, so that it can be told.
+  [[nodiscard]] bool is_plain_http();
+  /// It was: no request of this connection may be handled.
+  [[nodiscard]] bool misdirected() const { return misdirected_; }
   /// Appends what is there to `into`, up to `size` bytes at once.
   [[nodiscard]] Step try_read(std::string& into, std::size_t size);
 
@@ -91,6 +95,7 @@ class Connection {
   std::string peer_;
   const Limits* limits_;
   Cancel cut_;
+  bool looked_ = false, misdirected_ = false;
   std::int64_t window_ms_ = 0, window_bytes_ = 0;  ///< of waiting, and what was moved meanwhile
   std::unique_ptr<Progress> progress_ = std::make_unique<Progress>();
 };

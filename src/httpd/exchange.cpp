@@ -11,6 +11,8 @@
 namespace slipway::httpd {
 namespace {
 
+constexpr std::size_t kReasonLimit = 200;
+constexpr char kTlsHandshake = 0x16;  ///< the first byte of a TLS record of that kind (RFC 8446 section 5.1)
 constexpr std::size_t kChunkHeadLimit = 16 * 1024;  ///< a chunk's own line and the trailers
 constexpr std::int64_t kDrainBytes = 256 * 1024;    ///< of an unread body, to keep the connection
 
@@ -101,6 +103,10 @@ void Answer::header(std::string name, std::string_view value) {
   for (const char c : value) line += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
   exchange_->headers_ += line + "\r\n";
 }
+void Answer::reason(std::string_view why) {
+  exchange_->reason_ = ": ";
+  for (const char c : why.substr(0, kReasonLimit)) exchange_->reason_ += c < 0x20 || c > 0x7e ? '?' : c;
+}
 Status Answer::start(int status, std::optional<std::int64_t> length) { return exchange_->start(status, length); }
 Status Answer::send(int status, std::string_view body) {
   TRY(exchange_->start(status, has_no_body(status) ? 0 : std::ssize(body)));
@@ -118,11 +124,14 @@ Exchange::After Exchange::run(const Handler& handler, const std::function<bool()
   last_ = last;
   served_.peer = connection_.peer();
   const std::int64_t begun = monotonic_ms();
+  const bool tls_hello = !connection_.secure() && inbox_.starts_with(kTlsHandshake);
   const std::size_t end = std::min(head_end(inbox_, 0), inbox_.size());  // all of one that is too long
   const auto parsed = parser_.head(std::string_view(inbox_).substr(0, end));
   input_.give(std::string_view(inbox_).substr(end));
   inbox_.clear();
-  if (!parsed) {
+  if (tls_hello) {
+    refuse({400, "a TLS handshake came, and this port speaks plain HTTP; use http://"});
+  } else if (!parsed) {
     refuse(parsed.error());
   } else {
     served_.method = parser_.method();
@@ -130,7 +139,9 @@ Exchange::After Exchange::run(const Handler& handler, const std::function<bool()
     head_only_ = served_.method == "HEAD";
     continued_ = !parser_.wants_continue();
     auto target = Target::parse(served_.target);
-    if (target) {
+    if (connection_.misdirected()) {
+      refuse({400, "this port speaks TLS; use https://"});
+    } else if (target) {
       target_ = std::move(*target);
       call(handler);
     } else {
@@ -256,7 +267,7 @@ Status Exchange::start(int status, std::optional<std::int64_t> length) {
   served_.status = status;
   // An answer before the whole body is here is the last: who waits for 100 will not send it now.
   close_ = input_broken_ || !parser_.keep_alive() || last_() || !drain_now() || (!length && parser_.old());
-  head_ = fmt::format("HTTP/1.1 {}\r\nDate: {}\r\n{}", status_line(status), http_date(), headers_);
+  head_ = fmt::format("HTTP/1.1 {}{}\r\nDate: {}\r\n{}", status_line(status), reason_, http_date(), headers_);
   if (length && !(has_no_body(status))) head_ += fmt::format("Content-Length: {}\r\n", *length);
   chunked_ = !length && !parser_.old() && !has_no_body(status);
   if (chunked_) head_ += "Transfer-Encoding: chunked\r\n";

@@ -91,6 +91,7 @@ class Exchange {
   bool output_broken_ = false;
   bool cut_ = false;
   bool started_ = false, head_only_ = false, chunked_ = false, close_ = false;
+  std::string reason_;                ///< behind the status's phrase
   std::string headers_;               ///< of the answer, as lines
   std::string head_;                  ///< not yet sent
   std::optional<std::int64_t> left_;  ///< of the announced length

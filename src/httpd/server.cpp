@@ -302,6 +302,7 @@ void Poller::advance(Peer& peer) {
     linger(peer);
     return;
   }
+  if (peer.state == Peer::State::kHandshake && peer.connection.is_plain_http()) peer.state = Peer::State::kHead;
   if (peer.state == Peer::State::kHandshake) {
     switch (peer.connection.handshake()) {
       case Connection::Step::kEnd:

@@ -114,6 +114,9 @@ class Answer {
   /// Before start() or send(), after which no more of the request's body can be read. Control characters in a value
   /// become '?'.
   void header(std::string name, std::string_view value);
+  /// Put behind the status's own phrase ("503 Service Unavailable: WHY"): some clients show nothing else of an error,
+  /// and a HEAD has no body. At most 200 characters of ASCII; others become '?'.
+  void reason(std::string_view why);
   /// A whole answer. A HEAD request gets the head only, with the body's length.
   [[nodiscard]] Status send(int status, std::string_view body);
   /// An answer whose body follows by write() and write_file(). Without a length it goes out in chunks.

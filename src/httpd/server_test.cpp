@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/synced.hpp"
+#include "sys/child.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 
@@ -242,7 +243,9 @@ TEST(Server, GarbageIsRefusedAndOthersGoOn) {
   EXPECT_TRUE(bad.rest().starts_with("HTTP/1.1 400")) << "plain answer";
   Client tls(server.port());  // who tries TLS first must not wait for the answer that this is none
   tls.send(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11));
-  EXPECT_TRUE(tls.rest().starts_with("HTTP/1.1 400")) << "plain answer, at once";
+  const std::string told = tls.rest();  // a plain answer, at once
+  EXPECT_TRUE(told.starts_with("HTTP/1.1 400")) << told;
+  EXPECT_NE(told.find("a TLS handshake came"), std::string::npos) << told;
   Client large(server.port());
   large.send("GET / HTTP/1.1\r\nHost: h\r\n");
   large.send("X: " + std::string(128 * 1024, 'x'));
@@ -250,6 +253,57 @@ TEST(Server, GarbageIsRefusedAndOthersGoOn) {
   Client good(server.port());
   good.send(kGet);
   EXPECT_TRUE(good.answer().starts_with("HTTP/1.1 200"));
+}
+
+/// A certificate for nobody, made here: the peers of the test never shake hands.
+TlsFiles make_certificate(const std::string& directory) {
+  const TlsFiles files{directory + "/cert.pem", directory + "/key.pem"};
+  const auto made = sys::run(
+      {.argv = {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", files.key, "-out", files.certificate},
+       .environment = {"PATH=/usr/bin:/bin"}},
+      "", {}, 60'000);
+  EXPECT_TRUE(made && made->status.ok());
+  return files;
+}
+
+TEST(Server, WhoSpeaksPlainHttpToATlsPortIsToldSo) {
+  const auto directory = *sys::TempDir::make("/tmp", "slipway-httpd-test-");
+  std::atomic<int> handled = 0;
+  Running server([&](Request&, Answer&) { ++handled; }, {}, make_certificate(directory.path()));
+  for (const char* request :
+       {"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", "PATCH /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "delete it\r\n\r\n"}) {
+    Client client(server.port());
+    ASSERT_TRUE(client.send(std::string_view(request).substr(0, 1)));  // its first byte tells, whenever the rest comes
+    ASSERT_TRUE(client.send(std::string_view(request).substr(1)));
+    const std::string told = client.rest();
+    EXPECT_TRUE(told.starts_with("HTTP/1.1 400 ")) << told;
+    if (!std::string_view(request).starts_with("delete")) {
+      EXPECT_TRUE(told.ends_with("\r\n\r\nthis port speaks TLS; use https://\n")) << told;
+    }
+  }
+  Client garbage(server.port());
+  ASSERT_TRUE(garbage.send("\x16\x03\x01 no hello, and then GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_FALSE(garbage.rest().starts_with("HTTP/"));
+  EXPECT_EQ(handled, 0);
+  ASSERT_TRUE(server.stop());
+  const auto served = server.served();
+  ASSERT_EQ(served.size(), 3U);
+  EXPECT_EQ(served[1].method, "PATCH");
+  EXPECT_EQ(served[1].note, "this port speaks TLS; use https://");
+}
+
+TEST(Server, AReasonStandsBehindTheStatus) {
+  Running server([](Request&, Answer& answer) {
+    answer.reason("no\r\nroom \x1b[31m" + std::string(500, 'x'));
+    (void)answer.send(503, "");
+  });
+  Client client(server.port());
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const std::string told = client.answer();
+  EXPECT_TRUE(told.starts_with("HTTP/1.1 503 Service Unavailable: no??room ?[31mxxx")) << told;
+  EXPECT_LT(told.find("\r\n"), 260U);
 }
 
 TEST(Server, AHandlersExceptionIsAnAnswer) {
