@@ -31,20 +31,21 @@ Answer pulled(const Repository::State& state, const Cancel& cancel,
               const std::function<Answer(const Repository::State&, bool is_mirror)>& ask,
               const std::function<bool()>& ours = {}) {
   std::optional<Answer> last;
-  std::string absent;  // the last mirror that answered and has it not
+  std::string before;  // what the last mirror that was asked said
   for (const auto& source : state.mirrors) {
     if (monotonic_ms() < *source.mirror->away_until.lock() && state.origin_fallback) continue;
     last = ask(*source.state, true);
     if (*last || cancel.fired() || (ours && ours())) return *std::move(last);
-    if (last->error().code() == Code::kNotFound) absent = source.mirror->host->registry();
+    const Error& error = last->error();
+    before = fmt::format("after the mirror {} {}", printable(source.mirror->host->registry(), 300),
+                         error.code() == Code::kNotFound ? "had it not" : "was passed over: " + error.what());
     note_failure(source, last->error(), state.notices);
   }
   if (last && !state.origin_fallback) return *std::move(last);
   auto answer = ask(state, false);
   // Behind an air gap the registry is never there: what the mirror said is the news.
-  if (!answer && !absent.empty() && answer.error().code() != Code::kNotFound)
-    return std::unexpected(
-        std::move(answer).error().add_context(fmt::format("after the mirror {} had it not", printable(absent, 300))));
+  if (!answer && !before.empty() && answer.error().code() != Code::kNotFound)
+    return std::unexpected(std::move(answer).error().add_context(std::move(before)));
   return answer;
 }
 
