@@ -39,12 +39,6 @@ bool is_bcrypt(std::string_view hash) {
 
 int cost_of(std::string_view hash) { return (hash[4] - '0') * 10 + (hash[5] - '0'); }
 
-/// A hash of nobody's password that takes as long as those of the file: who is not there can not be told by time.
-std::string nobody_like(const std::map<std::string, std::string>& users) {
-  const std::string cost = users.empty() ? "10" : users.begin()->second.substr(4, 2);
-  return fmt::format("$2y${}${}{}", cost, std::string(21, 'a') + "u", std::string(31, '.'));
-}
-
 std::string stamp_of(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return "";
@@ -83,6 +77,12 @@ Result<std::map<std::string, std::string>> parse_htpasswd(std::string_view text)
   return users;
 }
 
+std::string hash_of_nobody(const std::map<std::string, std::string>& users) {
+  std::string cost = users.empty() ? "10" : "04";
+  for (const auto& [user, hash] : users) cost = std::max(cost, hash.substr(4, 2));
+  return fmt::format("$2y${}${}{}", cost, std::string(21, 'a') + "u", std::string(31, '.'));
+}
+
 std::optional<Credentials> parse_basic(std::string_view header) {
   constexpr std::string_view kScheme = "basic ";
   if (header.size() > 2048 || lower(header.substr(0, kScheme.size())) != kScheme) return std::nullopt;
@@ -114,6 +114,7 @@ Result<std::unique_ptr<Htpasswd>> Htpasswd::load(const std::string& path) {
     return fail_errno("cannot make a key");
   made->stamp_ = stamp_of(path);
   made->users_ = TRY(read_users(path));
+  made->nobody_ = hash_of_nobody(made->users_);
   if (made->users_.empty())
     return fail(Code::kInvalidArgument, "the password file {} has no user; add one with `htpasswd -B`",
                 printable(path));
@@ -134,6 +135,7 @@ void Htpasswd::look_at_file(const std::function<void(const std::string&)>& troub
     return;
   }
   users_ = std::move(*users);
+  nobody_ = hash_of_nobody(users_);
   proven_.clear();
 }
 
@@ -163,7 +165,7 @@ std::optional<std::string> Htpasswd::user_of(std::string_view header,
   {
     std::unique_lock lock(mutex_);
     look_at_file(trouble);
-    hash = nobody_like(users_);
+    hash = nobody_;
     if (const auto user = users_.find(credentials->user); user != users_.end()) {
       hash = user->second;
       known = true;

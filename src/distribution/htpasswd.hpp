@@ -5,7 +5,8 @@
 //
 // A bcrypt check takes a twentieth of a second and more, on purpose; so one that succeeded is remembered for some
 // minutes, as a keyed hash in memory, and at most two run at the same time. A user who is not there costs as much as a
-// wrong password. The file is read again when it changes; a change that can not be read leaves the old users in place.
+// wrong password of the slowest. The file is read again when it changes; a change that can not be read leaves the old
+// users in place.
 #pragma once
 
 #include <condition_variable>
@@ -27,6 +28,9 @@ inline constexpr std::int64_t kHtpasswdLimit = 1 << 20;  ///< bytes of the file
 /// User → hash ("$2y$05$…"). Empty lines and those that begin with '#' are skipped; anything that is not
 /// USER:BCRYPT-HASH, a user given twice and a cost above 16 are errors that name the line.
 [[nodiscard]] Result<std::map<std::string, std::string>> parse_htpasswd(std::string_view text);
+
+/// A hash of nobody's password that takes as long as the slowest of `users`: who is not there can not be told by time.
+[[nodiscard]] std::string hash_of_nobody(const std::map<std::string, std::string>& users);
 
 struct Credentials {
   std::string user, password;
@@ -54,6 +58,7 @@ class Htpasswd {
   std::mutex mutex_;
   std::condition_variable free_;
   std::map<std::string, std::string> users_;
+  std::string nobody_;  ///< the hash that stands for users who are not there
   std::string stamp_;
   std::int64_t looked_at_ = 0;
   std::map<std::string, std::int64_t> proven_;  ///< keyed hash → until when (monotonic ms)

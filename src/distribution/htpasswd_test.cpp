@@ -47,6 +47,15 @@ TEST(Htpasswd, Basic) {
   EXPECT_FALSE(parse_basic(header(std::string(4096, 'Y'))));
 }
 
+TEST(Htpasswd, NobodyTakesAsLongAsTheSlowest) {
+  const std::string rest = "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+  const std::string hash =
+      hash_of_nobody({{"alice", "$2y$05$" + rest}, {"bob", "$2b$12$" + rest}, {"carol", "$2y$04$" + rest}});
+  EXPECT_EQ(hash.substr(0, 7), "$2y$12$");
+  EXPECT_TRUE(parse_htpasswd("nobody:" + hash));  // crypt(3) takes it for what it is
+  EXPECT_EQ(hash_of_nobody({}).substr(0, 7), "$2y$10$");
+}
+
 TEST(Htpasswd, WhoIsWho) {
   const auto folder = sys::TempDir::make("/tmp", "htpasswd");
   const std::string path = folder->path() + "/users";
