@@ -64,8 +64,9 @@ Outcome pull(Call& call, const oci::Digest& digest) {
   if (!blob) return std::unexpected(blob.error());
   if (!*blob) return unknown(digest);
   // Opened for HEAD too: a blob whose file is gone is not here.
-  const auto file = judged(call, call.registry.store.open_blob(digest));
-  if (!file) return std::unexpected(file.error());
+  auto opened = call.registry.store.open_blob(digest);
+  if (!opened && opened.error().code() == Code::kNotFound) return unknown(digest);  // gone since it was found
+  const auto file = judged(call, std::move(opened));
   return send(call, digest, (*blob)->size, [&](httpd::Answer& answer, std::int64_t offset, std::int64_t length) {
     return answer.write_file(file->get(), offset, length);
   });

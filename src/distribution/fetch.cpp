@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/time.hpp"
+#include "sys/lock.hpp"
 
 namespace slipway::distribution {
 namespace {
@@ -19,7 +20,7 @@ constexpr std::int64_t kAbandonedMs = 10'000;  ///< a client that comes back so 
 std::shared_ptr<Fetch::Follower> Fetch::follow(const std::shared_ptr<Fetch>& fetch) {
   {
     const std::lock_guard lock(fetch->mutex_);
-    if (fetch->given_up_ || fetch->failed_) return nullptr;
+    if (fetch->given_up_ || fetch->failed_ || (fetch->over_ && !fetch->file_)) return nullptr;
     ++fetch->followers_;
   }
   return std::shared_ptr<Follower>(new Follower(fetch));
@@ -27,7 +28,9 @@ std::shared_ptr<Fetch::Follower> Fetch::follow(const std::shared_ptr<Fetch>& fet
 
 void Fetch::leave() {
   const std::lock_guard lock(mutex_);
-  if (--followers_ == 0) left_alone_ = monotonic_ms();
+  if (--followers_ > 0) return;
+  left_alone_ = monotonic_ms();
+  if (over_) file_.reset();
 }
 
 void Fetch::give_up_if_abandoned() {
@@ -48,6 +51,7 @@ std::optional<Error> Fetch::failure() const {
 }
 
 void Fetch::show(sys::Fd file, std::int64_t available) {
+  (void)sys::share_lock(file.get());  // gc leaves it alone until it is sent
   const std::lock_guard lock(mutex_);
   file_ = std::move(file);
   available_ = available;
@@ -92,6 +96,7 @@ void Fetch::run(store::Store& store, store::Repositories& repositories, const st
   const std::lock_guard lock(mutex_);
   over_ = true;
   if (!done) failed_ = done.error();
+  if (followers_ == 0) file_.reset();
   changed_.notify_all();
 }
 

@@ -40,7 +40,7 @@ class Fetch {
     explicit Follower(std::shared_ptr<Fetch> fetch) : fetch_(std::move(fetch)) {}
     std::shared_ptr<Fetch> fetch_;
   };
-  /// Nothing when the download has failed or was given up.
+  /// Nothing when the download has failed, was given up, or is over and was sent: then the blob is in the store.
   [[nodiscard]] static std::shared_ptr<Follower> follow(const std::shared_ptr<Fetch>& fetch);
   /// Gives it up when nobody has followed for some seconds.
   void give_up_if_abandoned();
@@ -73,7 +73,7 @@ class Fetch {
   const std::int64_t size_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  sys::Fd file_;  ///< set once
+  sys::Fd file_;  ///< set once; closed when it is over and sent: gc leaves it alone so long
   std::int64_t available_ = 0;
   bool over_ = false;
   bool given_up_ = false;

@@ -32,39 +32,57 @@ std::expected<std::optional<store::LinkedManifest>, Problem> find(Call& call) {
   return std::move((*tag)->manifest);
 }
 
-Outcome send(Call& call, const store::LinkedManifest& manifest) {
-  httpd::Answer& answer = call.answer;
+/// False when the manifest was taken (by gc, or by somebody who deletes) since it was found: nothing was sent.
+std::expected<bool, Problem> send(Call& call, const store::LinkedManifest& manifest,
+                                  const std::optional<std::string>& warning) {
   const std::string etag = "\"" + manifest.digest.text() + "\"";
+  const bool known = call.request.header("If-None-Match") == etag;
+  std::string bytes;
+  if (call.is("GET") && !known) {
+    auto read = call.registry.store.read_blob(manifest.digest, oci::kManifestLimit);
+    if (!read && read.error().code() == Code::kNotFound) return false;
+    if (!read) return trouble(call, read.error());
+    bytes = *std::move(read);
+  }
+  httpd::Answer& answer = call.answer;
+  if (warning) answer.header("Warning", *warning);
   answer.header("Docker-Content-Digest", manifest.digest.text());
   answer.header("ETag", etag);
-  if (call.request.header("If-None-Match") == etag) {
+  if (known) {
     (void)answer.send(304, "");
-    return {};
+    return true;
   }
-  if (call.is("HEAD")) {
-    answer.header("Content-Type", manifest.media_type);
-    (void)answer.start(200, manifest.size);
-    return {};
-  }
-  const auto bytes = judged(call, call.registry.store.read_blob(manifest.digest, oci::kManifestLimit));
-  if (!bytes) return std::unexpected(bytes.error());
   answer.header("Content-Type", manifest.media_type);
-  (void)answer.send(200, *bytes);
-  return {};
+  (void)(call.is("HEAD") ? answer.start(200, manifest.size) : answer.send(200, bytes));
+  return true;
 }
 
-Outcome pull(Call& call) {
-  if (call.registry.mirror) {
+Outcome pull_through(Call& call) {
+  // Twice: what gc took in between is fetched again.
+  for (int attempt = 0; attempt < 2; ++attempt) {
     auto found =
         call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
     if (!found) return std::unexpected(std::move(found).error());
-    if (found->warning) call.answer.header("Warning", *found->warning);
-    return send(call, found->manifest);
+    const auto sent = send(call, found->manifest, found->warning);
+    if (!sent) return std::unexpected(sent.error());
+    if (!*sent) continue;
+    // The client has its answer and does not wait for this.
+    if (const auto noted = call.registry.repositories.note_use(call.repository(), found->manifest.digest); !noted)
+      call.registry.options.log(printable(noted.error().message(), 500));
+    return {};
   }
+  return unknown(call);
+}
+
+Outcome pull(Call& call) {
+  if (call.registry.mirror) return pull_through(call);
   const auto found = find(call);
   if (!found) return std::unexpected(found.error());
   if (!*found) return unknown(call);
-  return send(call, **found);
+  const auto sent = send(call, **found, std::nullopt);
+  if (!sent) return std::unexpected(sent.error());
+  if (!*sent) return unknown(call);
+  return {};
 }
 
 // ---------------------------------------------------------------- push

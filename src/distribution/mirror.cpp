@@ -9,6 +9,7 @@
 #include "distribution/document.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
+#include "sys/lock.hpp"
 
 namespace slipway::distribution {
 namespace {
@@ -291,12 +292,14 @@ Result<store::LinkedManifest> Mirror::fetch_manifest(const std::string& reposito
 }
 
 // ---------------------------------------------------------------- blobs
-std::expected<Mirror::FoundBlob, Problem> Mirror::from_store(const oci::Digest& digest) {
+std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::from_store(const oci::Digest& digest) {
   auto file = store_.open_blob(digest);
+  if (!file && file.error().code() == Code::kNotFound) return std::nullopt;
   if (!file) {
     log_(printable(file.error().message(), 500));
     return std::unexpected(problem_of(file.error()));
   }
+  (void)sys::share_lock(file->get());  // gc leaves it alone; without the lock it is sent all the same
   const auto held = std::make_shared<sys::Fd>(std::move(*file));
   const off_t size = ::lseek(held->get(), 0, SEEK_END);
   return FoundBlob{size,
@@ -315,7 +318,7 @@ std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::of_another_repo
   if (!known) return std::unexpected(problem_of(known.error()));
   if (!*known) return std::nullopt;
   auto found = from_store(digest);
-  if (found) found->warning = warning;
+  if (found && *found) (*found)->warning = warning;
   return found;
 }
 
@@ -325,7 +328,8 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   const Key key = fmt::format("{}@{}", repository, digest.text());
   const auto here = known();
   if (!here) return std::unexpected(problem_of(here.error()));
-  if (*here) return from_store(digest);
+  if (*here)
+    if (auto found = from_store(digest)) return *std::move(found);
   const auto place = std::make_shared<Turn>(waiting_, most_waiting_);
   if (!*place) return too_many();
   reap(false);
@@ -340,7 +344,8 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   }
   const auto again = known();
   if (!again) return std::unexpected(problem_of(again.error()));
-  if (*again) return from_store(digest);
+  if (*again)
+    if (auto found = from_store(digest)) return *std::move(found);
   if (offline()) {
     if (auto found = of_another_repository(digest, kDisconnected)) return *std::move(found);
     return not_here(ProblemCode::kBlobUnknown, "such blob");

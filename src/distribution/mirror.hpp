@@ -2,7 +2,8 @@
 //
 // Manifests by digest and blobs are fetched once and never again. A tag is believed for Upstream::fresh_seconds; then a
 // HEAD tells whether it moved. When the upstream is away, has had too many requests or fails, what is here is served
-// with a Warning (RFC 7234 section 5.5), and the upstream is left alone for some seconds. What the upstream does not
+// with a Warning (RFC 7234 section 5.5), and the upstream is left alone for some seconds. gc may take whatever is not
+// being sent, the least recently used first; then it is fetched again. What the upstream does not
 // have, or does not let us have, is not served, whatever lies in the store.
 #pragma once
 
@@ -91,7 +92,8 @@ class Mirror {
   /// The blob, when any repository of this mirror has it: for when the upstream can not be asked.
   [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest,
                                                                                        std::string_view warning);
-  std::expected<FoundBlob, Problem> from_store(const oci::Digest& digest);
+  /// Nothing when gc took it since it was found. What is found stays as long as the body's object lives.
+  [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> from_store(const oci::Digest& digest);
   /// Nothing when there are too many.
   std::shared_ptr<Fetch::Follower> begin_fetch(const std::string& repository, const oci::Digest& digest,
                                                std::int64_t size, registry::Repository from);

@@ -30,6 +30,7 @@ struct Doomed {
   std::vector<oci::Digest> parts;  ///< of records
   std::vector<oci::Digest> caches;
   std::int64_t record_bytes = 0;  ///< of records and their parts
+  std::int64_t mirrored = 0;      ///< of the blobs: manifests of mirrors, and their blobs without one
   [[nodiscard]] bool empty() const {
     return blobs.empty() && snapshots.empty() && records.empty() && parts.empty() && caches.empty();
   }
@@ -56,12 +57,27 @@ Doomed rest_of(const Graph& graph, const Live& live) {
   for (const auto& cache : graph.caches) {
     if (!live.caches.contains(cache.key)) doomed.caches.push_back(cache.key);
   }
+  doomed.mirrored =
+      std::ranges::count_if(graph.mirrored, [&](const auto& unit) { return !live.blobs.contains(unit.digest); });
   return doomed;
 }
 
+/// Blobs whose file somebody has locked: a mirror sends it just now.
+std::vector<oci::Digest> being_sent(const Core& core, const std::vector<oci::Digest>& blobs) {
+  std::vector<oci::Digest> sent;
+  for (const auto& digest : blobs)
+    if (sys::is_locked(core.blob_path(digest)).value_or(false)) sent.push_back(digest);
+  return sent;
+}
+
 Result<Doomed> find_doomed(Core& core, Connection& db, const MarkOptions& options) {
-  const Graph graph = TRY(read_graph(db, core.boot));
-  return rest_of(graph, mark(graph, options));
+  Graph graph = TRY(read_graph(db, core.boot));
+  while (true) {
+    Doomed doomed = rest_of(graph, mark(graph, options));
+    const auto sent = being_sent(core, doomed.blobs);
+    if (sent.empty()) return doomed;
+    graph.leased_blobs.insert(sent.begin(), sent.end());
+  }
 }
 
 Status delete_rows(Connection& db, const Doomed& doomed) {
@@ -94,6 +110,7 @@ Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {
   report.removed_snapshots += static_cast<std::int64_t>(doomed.snapshots.size());
   report.removed_records += static_cast<std::int64_t>(doomed.records.size());
   report.removed_caches += static_cast<std::int64_t>(doomed.caches.size());
+  report.removed_mirrored += doomed.mirrored;
   report.freed_bytes += doomed.record_bytes;
   return {};
 }
@@ -263,12 +280,40 @@ Result<GcReport> Store::gc(const GcOptions& options, const Cancel& cancel) {
   return context(collect(core, options, cancel), "while collecting garbage");
 }
 
+namespace {
+
+/// What repositories have, apart from what they share with images and build results.
+Status add_repositories(Connection& db, Graph& graph, Usage& usage) {
+  Rows counts = TRY(db.query("SELECT count(*) FILTER (WHERE scope = ''), count(*) FROM repositories"));
+  if (TRY(counts.next())) {
+    usage.pushed_count = counts.integer(0);
+    usage.mirrored_count = counts.integer(1) - counts.integer(0);
+  }
+  const auto pushed = std::exchange(graph.pushed, {});
+  const auto mirrored = std::exchange(graph.mirrored, {});
+  const Live others = mark(graph, {});
+  Rows rows =
+      TRY(db.query("SELECT digest, size, max(scope = ''), max(scope <> '') FROM repository_links JOIN blobs"
+                   " USING (digest) JOIN repositories ON id = repository GROUP BY digest"));
+  while (TRY(rows.next())) {
+    if (rows.integer(2) != 0) usage.pushed_bytes += rows.integer(1);
+    if (rows.integer(3) != 0) usage.mirrored_bytes += rows.integer(1);
+    if (!others.blobs.contains(TRY(rows.digest(0)))) usage.only_linked_bytes += rows.integer(1);
+  }
+  graph.pushed = pushed;
+  graph.mirrored = mirrored;
+  return {};
+}
+
+}  // namespace
+
 Result<Usage> Store::usage() const {
   Core& core = *state_->core;
   auto db = core.database.lock();
   const Txn txn = TRY(Txn::read(*db));
-  const Graph graph = TRY(read_graph(*db, core.boot));
+  Graph graph = TRY(read_graph(*db, core.boot));
   Usage usage;
+  TRY(add_repositories(*db, graph, usage));
   for (const auto& [digest, size] : graph.blobs) usage.blob_bytes += size;
   std::set<std::size_t> trees;
   for (const auto& [chain, snapshot] : graph.snapshots)

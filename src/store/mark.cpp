@@ -44,7 +44,8 @@ Status read_snapshots(Connection& db, const std::string& boot, Graph& graph) {
 Status read_roots(Connection& db, Graph& graph) {
   Rows names = TRY(db.query("SELECT DISTINCT target FROM names"));
   while (TRY(names.next())) graph.names.push_back(TRY(names.digest(0)));
-  for (auto& root : TRY(repository_roots(db, now().seconds))) graph.names.push_back(root);
+  graph.pushed = TRY(pushed_roots(db, now().seconds));
+  for (const auto& unit : TRY(mirrored_roots(db, now().seconds))) graph.mirrored.push_back({unit.digest, unit.used});
   Rows leases = TRY(db.query("SELECT kind, digest FROM lease_needs"));
   while (TRY(leases.next())) {
     const std::int64_t kind = leases.integer(0);
@@ -63,11 +64,13 @@ Status read_records(Connection& db, Graph& graph) {
     if (rows.null(column)) return std::nullopt;
     return TRY(rows.digest(column));
   };
-  Rows records = TRY(db.query("SELECT id, key, top, length(value) FROM records ORDER BY last_used DESC, id DESC"));
+  Rows records =
+      TRY(db.query("SELECT id, key, top, length(value), last_used FROM records ORDER BY last_used DESC, id DESC"));
   while (TRY(records.next())) {
     const oci::Digest key = TRY(records.digest(1));
     auto top = TRY(digest(records, 2));
-    graph.records.push_back({records.integer(0), key, std::move(top), records.integer(3) + kRowBytes});
+    graph.records.push_back(
+        {records.integer(0), key, std::move(top), records.integer(3) + kRowBytes, records.integer(4)});
   }
   Rows parts = TRY(db.query("SELECT part, below, snapshot, blob, length(value) FROM record_parts"));
   while (TRY(parts.next())) {
@@ -304,35 +307,75 @@ Result<Graph> read_graph(Connection& db, const std::string& boot) {
 
 namespace {
 
-Live mark_all_but_caches(const Graph& graph, const MarkOptions& options) {
-  const auto fits = [&](const Marker& marker) {
-    return !options.max_size || marker.bytes() + graph.reserved <= *options.max_size;
-  };
-  Completeness complete(graph);
+/// What nothing may take: leases, names and what was pushed.
+Marker mark_roots(const Graph& graph, Completeness& complete) {
   Marker marker(graph);
   mark_leases(graph, complete, marker);
   for (const auto& target : graph.names) marker.blob(target);
+  for (const auto& root : graph.pushed) marker.blob(root);
+  return marker;
+}
+
+/// What the rest may have.
+struct Room {
+  const Graph& graph;
+  const MarkOptions& options;
+  [[nodiscard]] bool holds(const Marker& marker) const {
+    return !options.max_size || marker.bytes() + graph.reserved <= *options.max_size;
+  }
+};
+
+/// False when it does not fit; then nothing of it is marked.
+bool mark_record(const Graph::Record& record, const Room& room, Marker& marker) {
+  const std::size_t before = marker.position();
+  marker.record(record);
+  if (room.holds(marker)) return true;
+  marker.undo_to(before);
+  marker.drop_record(record);
+  return false;
+}
+
+bool mark_mirrored(const Graph::Mirrored& mirrored, const Room& room, Marker& marker) {
+  const std::size_t before = marker.position();
+  marker.blob(mirrored.digest);
+  if (room.holds(marker)) return true;
+  marker.undo_to(before);
+  return false;
+}
+
+/// Records and what mirrors have, in one order of their last use. The first of a kind that does not fit ends its kind:
+/// whatever of it was used less recently goes too.
+void mark_by_use(const Graph& graph, const Room& room, Completeness& complete, Marker& marker) {
+  if (room.options.drop_records) return;
+  auto record = graph.records.begin();
+  auto mirrored = graph.mirrored.begin();
+  while (record != graph.records.end() || mirrored != graph.mirrored.end()) {
+    const bool is_record =
+        mirrored == graph.mirrored.end() || (record != graph.records.end() && record->last_used >= mirrored->last_used);
+    if (!is_record) {
+      mirrored = mark_mirrored(*mirrored, room, marker) ? mirrored + 1 : graph.mirrored.end();
+    } else if (graph.leased_records.contains(record->key) || !complete(*record)) {
+      ++record;  // marked already, or of no use
+    } else {
+      record = mark_record(*record, room, marker) ? record + 1 : graph.records.end();
+    }
+  }
+}
+
+Live mark_all_but_caches(const Graph& graph, const MarkOptions& options) {
+  Completeness complete(graph);
+  Marker marker = mark_roots(graph, complete);
   marker.snapshots_of_marked_manifests();
-  if (!fits(marker)) {
-    // Too much even without records: the snapshots of named images can be made again from their blobs.
-    Marker least(graph);
-    mark_leases(graph, complete, least);
-    for (const auto& target : graph.names) least.blob(target);
-    return least.take();
+  const Room room{graph, options};
+  if (room.holds(marker)) {
+    mark_by_use(graph, room, complete, marker);
+    return marker.take();
   }
-  for (const auto& record : graph.records) {
-    if (graph.leased_records.contains(record.key)) continue;  // marked above
-    if (options.drop_records) break;
-    if (!complete(record)) continue;
-    const std::size_t before = marker.position();
-    marker.record(record);
-    if (fits(marker)) continue;
-    // The first that does not fit ends it: whatever was used less recently goes too.
-    marker.undo_to(before);
-    marker.drop_record(record);
-    break;
-  }
-  return marker.take();
+  // Too much even without records: the snapshots of named images can be made again from their blobs.
+  Marker least = mark_roots(graph, complete);
+  for (const auto& mirrored : graph.mirrored)
+    if (options.drop_records || !mark_mirrored(mirrored, room, least)) break;
+  return least.take();
 }
 
 }  // namespace

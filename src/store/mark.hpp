@@ -1,8 +1,8 @@
 // Mark: what must stay, computed in memory from the rows of one transaction.
 //
-//   names → manifests and indexes → configs, layers, chain snapshots;  leases → what they claimed;
-//   records, most recently used first, as long as they fit;  snapshots → those below and a blob to check them by;
-//   caches of mounts, likewise, in the room that is left
+//   names, pushed manifests → manifests and indexes → configs, layers, chain snapshots;  leases → what they claimed;
+//   records and what mirrors have, most recently used first, as long as they fit;  snapshots → those below and a blob
+//   to check them by;  caches of mounts, likewise, in the room that is left
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,12 @@ struct Graph {
     oci::Digest key;
     std::optional<oci::Digest> top;  ///< part
     std::int64_t bytes;              ///< that its row takes in meta.db, about
+    std::int64_t last_used;
+  };
+  /// A manifest of a mirror, or a blob of one that no manifest names: can be fetched again.
+  struct Mirrored {
+    oci::Digest digest;
+    std::int64_t last_used;
   };
   struct Part {
     std::optional<oci::Digest> below, snapshot, blob;
@@ -43,6 +49,7 @@ struct Graph {
   std::unordered_map<oci::Digest, std::vector<oci::Digest>> blob_refs;      ///< of manifests and indexes
   std::unordered_map<oci::Digest, std::vector<oci::Digest>> snapshot_refs;  ///< of manifests
   std::vector<oci::Digest> names;
+  std::vector<oci::Digest> pushed;  ///< what repositories keep until it is deleted there
   std::unordered_set<oci::Digest> leased_blobs, leased_snapshots, leased_records;
   struct Cache {
     oci::Digest key;
@@ -51,6 +58,7 @@ struct Graph {
     bool leased;
   };
   std::vector<Record> records;                  ///< most recently used first
+  std::vector<Mirrored> mirrored;               ///< likewise
   std::unordered_map<oci::Digest, Part> parts;  ///< of records
   std::vector<Cache> caches;                    ///< likewise
   std::int64_t reserved = 0;                    ///< bytes of running writers, and of caches that they use
@@ -69,8 +77,8 @@ struct Live {
   std::int64_t bytes = 0;  ///< of blobs, snapshots and caches, and of meta.db without the records that go
 };
 struct MarkOptions {
-  std::optional<std::int64_t> max_size;  ///< drop records, then snapshots that only names need, until below
-  bool drop_records = false;             ///< all that no lease uses, and caches
+  std::optional<std::int64_t> max_size;  ///< drop records and mirrored, then snapshots only names need, until below
+  bool drop_records = false;             ///< all that no lease uses, what mirrors have, and caches
 };
 [[nodiscard]] Live mark(const Graph& graph, const MarkOptions& options);
 

@@ -14,10 +14,6 @@ namespace {
 constexpr int kBlobLink = static_cast<int>(Need::kBlob);
 constexpr int kManifestLink = static_cast<int>(Need::kManifest);
 
-Result<std::optional<std::int64_t>> find_repository(Connection& db, std::string_view scope, std::string_view name) {
-  return db.number("SELECT id FROM repositories WHERE scope = ? AND name = ?", {scope, name});
-}
-
 Result<LinkedManifest> manifest_of_row(const Rows& rows) {
   return LinkedManifest{.digest = TRY(rows.digest(0)), .media_type = rows.text(1), .size = rows.integer(2)};
 }
@@ -46,7 +42,7 @@ Status write_manifest_refs(Connection& db, const oci::Digest& owner, const std::
 }
 
 Status write_manifest_link(Connection& db, std::int64_t repository, const NewManifest& manifest, std::int64_t now) {
-  TRY(db.run("INSERT OR REPLACE INTO repository_links VALUES (?, ?, ?, ?, ?, ?)",
+  TRY(db.run("INSERT OR REPLACE INTO repository_links VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
              {repository, manifest.digest, kManifestLink, manifest.media_type, manifest.subject, now}));
   return write_manifest_refs(db, manifest.digest, manifest.blobs, manifest.manifests);
 }
@@ -59,6 +55,10 @@ Status write_tag(Connection& db, std::int64_t repository, std::string_view tag, 
 
 }  // namespace
 
+Result<std::optional<std::int64_t>> find_repository(Connection& db, std::string_view scope, std::string_view name) {
+  return db.number("SELECT id FROM repositories WHERE scope = ? AND name = ?", {scope, name});
+}
+
 Result<std::int64_t> repository_id(Connection& db, std::string_view scope, std::string_view name) {
   if (const auto known = TRY(find_repository(db, scope, name))) return *known;
   TRY(db.run("INSERT INTO repositories (scope, name) VALUES (?, ?)", {scope, name}));
@@ -66,7 +66,7 @@ Result<std::int64_t> repository_id(Connection& db, std::string_view scope, std::
 }
 
 Status write_blob_link(Connection& db, std::int64_t repository, const oci::Digest& digest, std::int64_t now) {
-  TRY(db.run("INSERT OR REPLACE INTO repository_links VALUES (?, ?, ?, '', NULL, ?)",
+  TRY(db.run("INSERT OR REPLACE INTO repository_links VALUES (?1, ?2, ?3, '', NULL, ?4, ?4)",
              {repository, digest, kBlobLink, now}));
   return {};
 }
@@ -196,6 +196,20 @@ Status Repositories::renew_blob(std::string_view repository, const oci::Digest& 
   return txn.commit();
 }
 
+Status Repositories::note_use(std::string_view repository, const oci::Digest& digest) {
+  static constexpr std::string_view kWhich =
+      " kind = 1 AND digest = ? AND used < ? AND repository ="
+      " (SELECT id FROM repositories WHERE scope = ? AND name = ?)";
+  static const std::string look = fmt::format("SELECT 1 FROM repository_links WHERE{}", kWhich);
+  static const std::string note = fmt::format("UPDATE repository_links SET used = ? WHERE{}", kWhich);
+  const std::int64_t time = now().seconds;
+  auto db = store_->state_->core->database.lock();
+  if (!TRY(db->number(look, {digest, time - kUseSeconds, scope_, repository}))) return {};
+  Txn txn = TRY(Txn::write(*db));
+  TRY(db->run(note, {time, digest, time - kUseSeconds, scope_, repository}));
+  return txn.commit();
+}
+
 Result<std::vector<oci::Digest>> Repositories::put_manifest(std::string_view repository, const NewManifest& manifest,
                                                             const std::vector<std::string>& tags) {
   Core& core = *store_->state_->core;
@@ -278,34 +292,48 @@ Result<bool> Repositories::remove_blob(std::string_view repository, const oci::D
 }
 
 // ---------------------------------------------------------------- gc, fsck, rebuild
-Result<std::vector<oci::Digest>> repository_roots(Connection& db, std::int64_t now) {
+Result<std::vector<oci::Digest>> pushed_roots(Connection& db, std::int64_t now) {
   std::vector<oci::Digest> roots;
-  Rows rows = TRY(db.query("SELECT DISTINCT digest FROM repository_links WHERE kind = ? OR linked > ?",
-                           {kManifestLink, now - kUnnamedBlobLife}));
+  Rows rows =
+      TRY(db.query("SELECT DISTINCT digest FROM repository_links JOIN repositories ON id = repository"
+                   " WHERE scope = '' AND (kind = ? OR linked > ?)",
+                   {kManifestLink, now - kUnnamedBlobLife}));
   while (TRY(rows.next())) roots.push_back(TRY(rows.digest(0)));
   return roots;
 }
 
 namespace {
 
-constexpr std::string_view kStaleLinks =
-    " FROM repository_links AS link WHERE kind = 0 AND linked <= ? AND NOT EXISTS (SELECT 1 FROM refs"
-    " JOIN repository_links AS manifest ON manifest.digest = refs.owner AND manifest.kind = 1"
-    " AND manifest.repository = link.repository WHERE refs.child = link.digest)";
+/// Of a `link`: a manifest of its repository names it.
+constexpr std::string_view kIsNamed =
+    " EXISTS (SELECT 1 FROM refs JOIN repository_links AS manifest ON manifest.digest = refs.owner"
+    " AND manifest.kind = 1 AND manifest.repository = link.repository WHERE refs.child = link.digest)";
+constexpr std::string_view kStaleLinks = " FROM repository_links AS link WHERE kind = 0 AND linked <= ? AND NOT";
 constexpr std::string_view kLostLinks =
     " FROM repository_links WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = repository_links.digest)";
 
 }  // namespace
 
+Result<std::vector<MirroredRoot>> mirrored_roots(Connection& db, std::int64_t now) {
+  static const std::string query = fmt::format(
+      "SELECT digest, max(used) FROM repository_links AS link JOIN repositories ON id = repository WHERE scope <> ''"
+      " AND (kind = 1 OR (linked > ? AND NOT{})) GROUP BY digest ORDER BY max(used) DESC, digest",
+      kIsNamed);
+  std::vector<MirroredRoot> roots;
+  Rows rows = TRY(db.query(query, {now - kUnnamedBlobLife}));
+  while (TRY(rows.next())) roots.push_back({TRY(rows.digest(0)), rows.integer(1)});
+  return roots;
+}
+
 Result<bool> has_stale_links(Connection& db, std::int64_t now) {
-  static const std::string stale = fmt::format("SELECT 1{} LIMIT 1", kStaleLinks);
+  static const std::string stale = fmt::format("SELECT 1{}{} LIMIT 1", kStaleLinks, kIsNamed);
   static const std::string lost = fmt::format("SELECT 1{} LIMIT 1", kLostLinks);
   if (TRY(db.number(stale, {now - kUnnamedBlobLife}))) return true;
   return TRY(db.number(lost)).has_value();
 }
 
 Status remove_stale_links(Connection& db, std::int64_t now) {
-  static const std::string stale = fmt::format("DELETE{}", kStaleLinks);
+  static const std::string stale = fmt::format("DELETE{}{}", kStaleLinks, kIsNamed);
   static const std::string lost = fmt::format("DELETE{}", kLostLinks);
   TRY(db.run(stale, {now - kUnnamedBlobLife}));
   TRY(db.run(lost));

@@ -10,8 +10,9 @@
 // A blob is one file for the whole store, but a repository has it only by a link: bytes that a builder, or another
 // repository, keeps under the same digest are not served (docs/security.md, invariant 10). Links are roots of gc:
 // manifests until they are deleted, blobs as long as a manifest of the repository names them and for kUnnamedBlobLife
-// after they were pushed or asked for. Uploads lie in uploads/<id> until they are finished, dropped, or untouched for
-// kUploadLife.
+// after they were pushed or asked for. What a mirror links can be fetched again: it goes with build records when there
+// is no room, the least recently used first. Uploads lie in uploads/<id> until they are finished, dropped, or untouched
+// for kUploadLife.
 //
 // Names of repositories and tags are taken as they come: checking them is the caller's part. No name becomes a path.
 #pragma once
@@ -31,6 +32,7 @@ namespace slipway::store {
 
 inline constexpr std::int64_t kUnnamedBlobLife = 86'400;  ///< seconds
 inline constexpr std::int64_t kUploadLife = 86'400;       ///< seconds without a byte
+inline constexpr std::int64_t kUseSeconds = 60;           ///< how exactly last uses are known
 
 /// A manifest or index that a repository links.
 struct LinkedManifest {
@@ -85,6 +87,9 @@ class Repositories {
   /// Somebody asked for a blob, and may name it in a manifest soon: its link's life begins anew, once an hour at most.
   /// Not durable: losing it costs an upload.
   [[nodiscard]] Status renew_blob(std::string_view repository, const oci::Digest& digest);
+  /// A manifest of a mirror was asked for: gc takes what was used least recently first. Written once in kUseSeconds at
+  /// most. Not durable.
+  [[nodiscard]] Status note_use(std::string_view repository, const oci::Digest& digest);
   /// Links a manifest and points `tags` at it. Gives what the repository does not have of what it names: then nothing
   /// was done.
   [[nodiscard]] Result<std::vector<oci::Digest>> put_manifest(std::string_view repository, const NewManifest& manifest,

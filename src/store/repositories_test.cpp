@@ -2,6 +2,7 @@
 
 #include "store/schema.hpp"
 #include "store/test_store.hpp"
+#include "sys/lock.hpp"
 
 namespace slipway::store {
 namespace {
@@ -123,6 +124,123 @@ TEST_F(RepositoriesTest, GcKeepsWhatRepositoriesHave) {
   EXPECT_TRUE(problems(store).empty());
 }
 
+/// An image of a mirror, used `used` seconds after the epoch, with a layer of its own.
+struct MirroredImage {
+  oci::Digest layer, manifest;
+};
+MirroredImage mirrored(const RepositoriesTest& test, Store& store, Repositories& mirror, const std::string& name,
+                       int used) {
+  const Blob layer = RepositoriesTest::push(mirror, name, "layer of " + name + std::string(10000, 'x'));
+  const oci::Digest manifest =
+      RepositoriesTest::put(store, mirror, name, "{\"of\":\"" + name + "\"}", {layer.digest}, {"1"});
+  test.sql(
+      fmt::format("UPDATE repository_links SET used = {} WHERE repository = (SELECT id FROM repositories WHERE"
+                  " name = '{}')",
+                  used, name));
+  return {layer.digest, manifest};
+}
+
+std::int64_t bytes_of(const Store& store) {
+  const Usage usage = *store.usage();
+  return usage.blob_bytes + usage.snapshot_bytes + usage.cache_bytes + usage.meta_bytes;
+}
+
+TEST_F(RepositoriesTest, WhatAMirrorHasGoesWhenThereIsNoRoomTheLeastRecentlyUsedFirst) {
+  Store store = open();
+  Repositories own(store, "");
+  Repositories mirror(store, "https://upstream");
+  const Blob pushed_layer = push(own, "app", std::string(10000, 'p'));
+  const oci::Digest pushed = put(store, own, "app", "{\"pushed\":1}", {pushed_layer.digest}, {"1"});
+  const MirroredImage old = mirrored(*this, store, mirror, "old", 10);
+  const MirroredImage older = mirrored(*this, store, mirror, "older", 5);
+  const MirroredImage recent = mirrored(*this, store, mirror, "recent", 20);
+  const Usage usage = *store.usage();
+  EXPECT_EQ(usage.pushed_count, 1);
+  EXPECT_EQ(usage.pushed_bytes, 10000 + 12);
+  EXPECT_EQ(usage.mirrored_count, 3);
+  EXPECT_EQ(usage.pushed_bytes + usage.mirrored_bytes, usage.blob_bytes);
+  EXPECT_EQ(usage.only_linked_bytes, usage.blob_bytes);
+  EXPECT_EQ(usage.reclaimable_bytes, usage.mirrored_bytes);
+  ASSERT_TRUE(store.gc({}, Cancel()));  // without a limit nothing goes
+  EXPECT_TRUE(*mirror.find_tag("older", "1"));
+
+  ASSERT_TRUE(mirror.note_use("older", older.manifest));
+  EXPECT_EQ(store.gc({.max_size = bytes_of(store) - 1}, Cancel())->removed_mirrored, 1);
+  EXPECT_FALSE(*mirror.find_tag("old", "1"));
+  EXPECT_FALSE(*mirror.exists("old"));
+  EXPECT_FALSE(exists(blob_path(old.layer)));
+  EXPECT_TRUE(*mirror.find_tag("older", "1"));
+  EXPECT_TRUE(*mirror.find_blob("recent", recent.layer));
+
+  // All but what was used last, then that too; what was pushed stays.
+  ASSERT_TRUE(store.gc({.max_size = bytes_of(store) - 10001}, Cancel()));
+  EXPECT_TRUE(*mirror.find_tag("older", "1"));
+  EXPECT_FALSE(*mirror.find_tag("recent", "1"));
+  ASSERT_TRUE(store.gc({.max_size = 1}, Cancel()));
+  EXPECT_FALSE(*mirror.find_manifest("older", older.manifest));
+  EXPECT_TRUE(*own.find_manifest("app", pushed));
+  EXPECT_EQ(*store.read_blob(pushed_layer.digest, 20000), std::string(10000, 'p'));
+  EXPECT_EQ(list(root + "/blobs/sha256").size(), 2U);
+  EXPECT_TRUE(problems(store).empty());
+  mirrored(*this, store, mirror, "old", 30);  // fetched again
+  EXPECT_EQ((*mirror.find_tag("old", "1"))->manifest.digest, old.manifest);
+  ASSERT_TRUE(store.gc({.max_size = {}, .all = true}, Cancel()));
+  EXPECT_FALSE(*mirror.find_tag("old", "1"));
+}
+
+TEST_F(RepositoriesTest, RecordsAndWhatMirrorsHaveGoInOneOrder) {
+  Store store = open();
+  Repositories mirror(store, "https://upstream");
+  ASSERT_TRUE(testing::build_seed(store, 1));
+  ASSERT_TRUE(store.remove_name(kScope, testing::seed_name(1), Durable::kNo));
+  ASSERT_TRUE(store.gc({}, Cancel()));
+  sql("UPDATE records SET last_used = 10");
+  mirrored(*this, store, mirror, "before", 5);
+  mirrored(*this, store, mirror, "after", 15);
+  ASSERT_TRUE(store.gc({.max_size = bytes_of(store) - 1}, Cancel()));
+  EXPECT_FALSE(*mirror.exists("before"));
+  EXPECT_EQ(store.usage()->record_count, 1);
+  ASSERT_TRUE(store.gc({.max_size = bytes_of(store) - 1}, Cancel()));
+  EXPECT_EQ(store.usage()->record_count, 0);
+  EXPECT_TRUE(*mirror.exists("after"));
+}
+
+TEST_F(RepositoriesTest, WhatIsUsedOrSentStays) {
+  Store store = open();
+  Repositories mirror(store, "https://upstream");
+  const MirroredImage image = mirrored(*this, store, mirror, "app", 10);
+  {
+    const Lease lease = *store.lease("pull");
+    ASSERT_TRUE(*store.acquire_blob(lease, image.manifest));
+    ASSERT_TRUE(store.gc({.max_size = {}, .all = true}, Cancel()));
+    EXPECT_TRUE(*mirror.find_tag("app", "1"));
+    EXPECT_TRUE(exists(blob_path(image.layer)));  // the manifest needs it
+  }
+  {
+    const sys::Fd sent = *store.open_blob(image.layer);
+    ASSERT_TRUE(sys::share_lock(sent.get()));
+    ASSERT_TRUE(store.gc({.max_size = {}, .all = true}, Cancel()));
+    EXPECT_FALSE(*mirror.find_tag("app", "1"));
+    EXPECT_TRUE(*mirror.find_blob("app", image.layer));
+    EXPECT_TRUE(store.open_blob(image.layer));
+  }
+  ASSERT_TRUE(store.gc({.max_size = {}, .all = true}, Cancel()));
+  EXPECT_FALSE(*mirror.exists("app"));
+  EXPECT_TRUE(problems(store).empty());
+}
+
+TEST_F(RepositoriesTest, AnImageOfTheStoreKeepsWhatAMirrorHasOfIt) {
+  Store store = open();
+  Repositories mirror(store, "docker.io");
+  ASSERT_TRUE(testing::build_seed(store, 1));
+  const auto layer = oci::Digest::of(*testing::gzip((*testing::seed_tars(1))[0]));
+  ASSERT_TRUE(mirror.link_blob("library/app", layer));
+  EXPECT_EQ(store.usage()->only_linked_bytes, 0);
+  ASSERT_TRUE(store.gc({.max_size = {}, .all = true}, Cancel()));
+  EXPECT_TRUE(*mirror.find_blob("library/app", layer));
+  EXPECT_TRUE(testing::verify_seed(store, 1));
+}
+
 TEST_F(RepositoriesTest, AStaleLinkGoesThoughABuilderHasTheBlob) {
   Store store = open();
   Repositories own(store, "");
@@ -181,7 +299,7 @@ TEST_F(RepositoriesTest, ARebuildSavesWhatCanBeRead) {
   const auto config = oci::Manifest::parse(*again.read_blob(manifest, 1 << 20), "")->config().digest;
   EXPECT_EQ(saved.referrers("app", config, {}, 10)->size(), 1U);
   EXPECT_EQ(again.list_names(kScope)->size(), 1U);  // the seed's; a repository's image is not dangling
-  ASSERT_TRUE(again.gc({.max_size = {}, .all = true}, Cancel()));
+  ASSERT_TRUE(again.gc({}, Cancel()));
   EXPECT_TRUE(again.open_blob(config));
 }
 
@@ -211,6 +329,20 @@ TEST_F(RepositoriesTest, ADatabaseOfSchema4KeepsAllItHas) {
   EXPECT_EQ(**db.number("SELECT size FROM blobs"), 7);
   EXPECT_EQ(**db.number("SELECT count(*) FROM refs"), 1);
   EXPECT_EQ(**db.number("SELECT count(*) FROM repository_links"), 0);
+}
+
+TEST_F(RepositoriesTest, LinksOfSchema5WereUsedWhenTheyWereMade) {
+  const std::string path = root + ".db";
+  std::vector<Migration> old = migrations();
+  std::erase_if(old, [](const Migration& step) { return step.to > 5; });
+  Connection db = *Connection::open(path, OpenMode::kCreate);
+  ASSERT_TRUE(migrate(db, old));
+  ASSERT_TRUE(
+      db.execute("INSERT INTO repositories VALUES (1, 'docker.io', 'app');"
+                 "INSERT INTO repository_links VALUES (1, x'00', 1, 'type', NULL, 77)"));
+  ASSERT_TRUE(migrate(db));
+  EXPECT_EQ(check_schema(db)->state, SchemaState::kCurrent);
+  EXPECT_EQ(**db.number("SELECT used FROM repository_links WHERE linked = 77"), 77);
 }
 
 TEST_F(UploadTest, GoesOnAfterTheProcess) {

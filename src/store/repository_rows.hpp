@@ -11,8 +11,14 @@
 
 namespace slipway::store {
 
-/// Inside a transaction: what repositories keep, for mark.
-[[nodiscard]] Result<std::vector<oci::Digest>> repository_roots(Connection& db, std::int64_t now);
+/// Inside a transaction: what was pushed to repositories and stays there, for mark.
+[[nodiscard]] Result<std::vector<oci::Digest>> pushed_roots(Connection& db, std::int64_t now);
+/// Likewise what mirrors have, most recently used first: manifests, and blobs that no manifest names yet.
+struct MirroredRoot {
+  oci::Digest digest;
+  std::int64_t used;
+};
+[[nodiscard]] Result<std::vector<MirroredRoot>> mirrored_roots(Connection& db, std::int64_t now);
 /// Inside a write transaction of gc: links of blobs that no manifest names and that had their time, links of blobs that
 /// are gone, repositories that hold nothing.
 [[nodiscard]] Status remove_stale_links(Connection& db, std::int64_t now);

@@ -203,11 +203,17 @@ CREATE TABLE uploads (
 CREATE INDEX refs_by_child ON refs (child);
 )sql";
 
+// used: when a manifest of a mirror was last asked for. What a mirror has may go, the least recently used first.
+constexpr const char* kMirrorUse = R"sql(
+ALTER TABLE repository_links ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE repository_links SET used = linked;
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {
-      {1, kVersion1}, {2, kVersion2}, {3, kVersion3}, {4, kVersion4}, {5, kVersion5}};
+  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3},
+                                             {4, kVersion4}, {5, kVersion5}, {6, kMirrorUse}};
   return all;
 }
 

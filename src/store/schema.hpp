@@ -9,7 +9,7 @@
 
 namespace slipway::store {
 
-inline constexpr std::int64_t kSchemaVersion = 5;
+inline constexpr std::int64_t kSchemaVersion = 6;
 
 /// What a row of `lease_needs` or `refs` points at.
 enum class Need : unsigned char {

@@ -142,19 +142,22 @@ struct OpenOptions {
 
 struct Usage {
   std::int64_t blob_bytes = 0, blob_count = 0, snapshot_bytes = 0, snapshot_count = 0, record_count = 0, name_count = 0;
-  std::int64_t cache_bytes = 0, cache_count = 0;  ///< of cache mounts
-  std::int64_t meta_bytes = 0;                    ///< of meta.db, beyond an empty one
+  std::int64_t cache_bytes = 0, cache_count = 0;        ///< of cache mounts
+  std::int64_t meta_bytes = 0;                          ///< of meta.db, beyond an empty one
+  std::int64_t pushed_count = 0, pushed_bytes = 0;      ///< repositories of `slipway registry`, and their blobs
+  std::int64_t mirrored_count = 0, mirrored_bytes = 0;  ///< likewise of mirrors
+  std::int64_t only_linked_bytes = 0;                   ///< of blobs that nothing but repositories needs
   std::int64_t reclaimable_bytes = 0;
 };
 
 struct GcOptions {
   std::optional<std::int64_t>
-      max_size;      ///< remove unreferenced things, then the least recently used records, until below
-  bool all = false;  ///< also all build records and cache mounts that no lease uses
+      max_size;      ///< remove unreferenced things, then the least recently used records and mirrored images
+  bool all = false;  ///< also all build records, cache mounts and mirrored images that no lease uses
 };
 struct GcReport {
   std::int64_t removed_blobs = 0, removed_snapshots = 0, removed_records = 0, removed_caches = 0, removed_leases = 0,
-               freed_bytes = 0;
+               removed_mirrored = 0, freed_bytes = 0;
 };
 
 struct Finding {

@@ -17,17 +17,28 @@ struct flock request(LockKind kind) {
   return lock;
 }
 
+Status set_lock(int fd, LockKind kind, const std::string& what) {
+  struct flock lock = request(kind);
+  if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) return {};
+  if (errno == EAGAIN || errno == EACCES) return fail(Code::kAborted, "{} is locked", what);
+  return fail_errno("cannot lock {}", what);
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::try_lock(const std::string& path, LockKind kind) {
-  Fd fd = TRY(open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  struct flock lock = request(kind);
-  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) < 0) {
-    if (errno == EAGAIN || errno == EACCES) return fail(Code::kAborted, "{} is locked", printable(path));
-    return fail_errno("cannot lock {}", printable(path));
-  }
-  return FileLock(std::move(fd));
+  FileLock lock(TRY(open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600)));
+  TRY(set_lock(lock.fd(), kind, printable(path)));
+  return lock;
 }
+
+void FileLock::release() {
+  struct flock lock = request(LockKind::kShared);
+  lock.l_type = F_UNLCK;
+  (void)::fcntl(fd(), F_OFD_SETLK, &lock);
+}
+
+Status FileLock::retake(LockKind kind) { return set_lock(fd(), kind, "the file"); }
 
 Result<FileLock> FileLock::lock(const std::string& path, LockKind kind, const Cancel& cancel) {
   // Tried again and again rather than F_OFD_SETLKW: a blocked call would not see the cancel.
@@ -38,8 +49,10 @@ Result<FileLock> FileLock::lock(const std::string& path, LockKind kind, const Ca
   }
 }
 
+Status share_lock(int fd) { return set_lock(fd, LockKind::kShared, "the file"); }
+
 Result<bool> is_locked(const std::string& path) {
-  auto fd = open(path, O_RDWR | O_NOFOLLOW);
+  auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd && fd.error().sys_errno() == ENOENT) return false;
   const Fd file = TRY(std::move(fd));
   struct flock lock = request(LockKind::kExclusive);

@@ -18,12 +18,19 @@ class [[nodiscard]] FileLock {
   static Result<FileLock> try_lock(const std::string& path, LockKind kind);
   /// Waits for it, looking at `cancel`.
   static Result<FileLock> lock(const std::string& path, LockKind kind, const Cancel& cancel);
+  /// Lets go of it; the file stays open.
+  void release();
+  /// Tries once to have it again: kAborted when another holder stands against it.
+  [[nodiscard]] Status retake(LockKind kind);
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
   Fd fd_;
 };
+
+/// A shared lock on an open file, as long as its descriptor lives; kAborted when an exclusive one stands against it.
+[[nodiscard]] Status share_lock(int fd);
 
 /// Whether someone (also ourselves, through another descriptor) holds a lock on `path`. A missing file: no.
 [[nodiscard]] Result<bool> is_locked(const std::string& path);
