@@ -1,6 +1,8 @@
 #include "distribution/sessions.hpp"
 
 #include <chrono>
+#include <thread>
+#include <utility>
 
 #include "base/time.hpp"
 
@@ -9,7 +11,8 @@ namespace {
 
 constexpr std::size_t kKeptOpen = 64;
 constexpr std::int64_t kKeptMs = 600'000;
-constexpr auto kPatience = std::chrono::seconds(10);
+constexpr std::int64_t kPatienceMs = 10'000;
+constexpr auto kLook = std::chrono::milliseconds(20);
 
 std::string key_of(const std::string& repository, const std::string& id) { return repository + '\0' + id; }
 
@@ -24,32 +27,41 @@ Result<Sessions::Held> Sessions::begin(const std::string& repository) {
 }
 
 Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::string& id) {
-  std::string key = key_of(repository, id);
-  {
-    std::unique_lock lock(mutex_);
-    const auto free = [&] {
-      const auto entry = entries_.find(key);
-      return entry == entries_.end() || !entry->second.held;
-    };
-    if (!released_.wait_for(lock, kPatience, free)) return fail(Code::kAborted, "another request writes this upload");
-    Entry& entry = entries_[key];
-    entry.held = true;
-    if (entry.upload) {
-      store::Upload upload = std::move(*entry.upload);
-      entry.upload.reset();
-      return Held(*this, std::move(key), std::move(upload));
+  const std::string key = key_of(repository, id);
+  const std::int64_t until = monotonic_ms() + kPatienceMs;
+  std::unique_lock lock(mutex_);
+  const auto free = [&] {
+    const auto entry = entries_.find(key);
+    return entry == entries_.end() || !entry->second.held;
+  };
+  if (!released_.wait_for(lock, std::chrono::milliseconds(kPatienceMs), free))
+    return fail(Code::kAborted, "another request writes this upload");
+  Entry& entry = entries_[key];
+  entry.held = true;
+  std::optional<store::Upload> upload = std::exchange(entry.upload, std::nullopt);
+  lock.unlock();
+  while (true) {
+    const Status taken = take(repository, id, upload);
+    if (taken) return Held(*this, key, *std::move(upload));
+    if (taken.error().code() == Code::kAborted && monotonic_ms() < until) {
+      std::this_thread::sleep_for(kLook);  // another process writes it; its lock does not tell when it ends
+      continue;
     }
+    if (taken.error().code() != Code::kAborted) upload.reset();
+    give_back(key, std::move(upload));
+    return std::unexpected(taken.error());
   }
-  auto opened = repositories_.open_upload(repository, id);
-  if (!opened) {
-    give_back(key, std::nullopt);
-    return std::unexpected(std::move(opened).error());
-  }
-  return Held(*this, std::move(key), std::move(*opened));
+}
+
+/// The upload as it was left here, or opened from the store.
+Status Sessions::take(const std::string& repository, const std::string& id, std::optional<store::Upload>& upload) {
+  if (upload) return upload->resume();
+  upload.emplace(TRY(repositories_.open_upload(repository, id)));
+  return {};
 }
 
 void Sessions::give_back(const std::string& key, std::optional<store::Upload> upload) {
-  if (upload) (void)upload->save();  // a failure costs only the count of bytes
+  if (upload) upload->rest();
   const std::lock_guard lock(mutex_);
   if (upload) {
     Entry& entry = entries_[key];

@@ -1,6 +1,6 @@
-// Sessions: uploads between the requests that they consist of. An open upload is kept with its running hash, so that
-// the next piece need not read the earlier ones again; what is not here any more (a restart, too many) is opened from
-// the store by its id.
+// Sessions: uploads between the requests that they consist of. An upload is kept with its running hash, so that the
+// next piece need not read the earlier ones again; what is not here any more (a restart, too many) is opened from the
+// store by its id. Between requests any process of the store may go on with it.
 #pragma once
 
 #include <condition_variable>
@@ -49,7 +49,8 @@ class Sessions {
   };
 
   [[nodiscard]] Result<Held> begin(const std::string& repository);
-  /// kNotFound for an unknown one, kAborted when another request still has it after some seconds.
+  /// kNotFound for an unknown one, kAborted when another request, or another process, still has it after some
+  /// seconds.
   [[nodiscard]] Result<Held> hold(const std::string& repository, const std::string& id);
 
  private:
@@ -58,6 +59,7 @@ class Sessions {
     std::optional<store::Upload> upload;
     std::int64_t used = 0;
   };
+  Status take(const std::string& repository, const std::string& id, std::optional<store::Upload>& upload);
   void give_back(const std::string& key, std::optional<store::Upload> upload);
   void trim();
 

@@ -46,6 +46,8 @@ Outcome receive(Call& call, store::Upload& upload) {
 Outcome finish(Call& call, store::Upload upload, const oci::Digest& digest) {
   const auto blob = upload.commit({.digest = digest, .size = {}});
   if (blob) return blob_is_here(call, digest);
+  if (blob.error().code() == Code::kNotFound)
+    return refuse(404, ProblemCode::kBlobUploadUnknown, "the upload is over: its repository was removed");
   if (blob.error().code() == Code::kDataLoss)
     return refuse(400, ProblemCode::kDigestInvalid, printable(blob.error().what(), 300));
   return trouble(call, blob.error());

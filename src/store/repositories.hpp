@@ -125,9 +125,15 @@ class [[nodiscard]] Upload {
   [[nodiscard]] std::int64_t size() const;      ///< bytes so far
   /// After an error the session is of no use any more, except of kResourceExhausted before a byte was written.
   [[nodiscard]] Status write(std::string_view bytes);
+  /// Between requests: notes the size, and lets another process go on with the session.
+  void rest();
+  /// After rest(): the right to write again, behind what others have added meanwhile. kNotFound when the session is
+  /// over, kAborted while another process writes.
+  [[nodiscard]] Status resume();
   /// Notes the size for those who count the store's bytes; call it when a part has come.
   [[nodiscard]] Status save();
-  /// Verifies, makes durable, links; the session is over. On failure too: the bytes are dropped.
+  /// Verifies, makes durable, links; the session is over. On failure too: the bytes are dropped. kNotFound when
+  /// somebody has removed the repository.
   [[nodiscard]] Result<Blob> commit(const Expected& expected);
   [[nodiscard]] Status drop();
 

@@ -373,6 +373,32 @@ TEST_F(UploadTest, GoesOnAfterTheProcess) {
   EXPECT_TRUE(problems(store).empty());
 }
 
+TEST_F(UploadTest, AnotherProcessGoesOnWithIt) {
+  Store store = open();
+  Store second = open();
+  Repositories here(store, "");
+  Repositories there(second, "");
+  Upload one = *here.begin_upload("app");
+  ASSERT_TRUE(one.write("first "));
+  EXPECT_EQ(there.open_upload("app", one.id()).error().code(), Code::kAborted);
+  one.rest();
+  Upload other = *there.open_upload("app", one.id());
+  EXPECT_EQ(other.size(), 6);
+  ASSERT_TRUE(other.write("second "));
+  EXPECT_EQ(one.resume().error().code(), Code::kAborted);
+  other.rest();
+  ASSERT_TRUE(one.resume());
+  EXPECT_EQ(one.size(), 13);
+  ASSERT_TRUE(one.write("third"));
+  one.rest();
+  ASSERT_TRUE(other.resume());
+  const auto blob = other.commit({.digest = oci::Digest::of("first second third"), .size = {}});
+  ASSERT_TRUE(blob) << blob.error().message();
+  EXPECT_EQ(one.resume().error().code(), Code::kNotFound);
+  EXPECT_EQ(*store.read_blob(blob->digest, 100), "first second third");
+  EXPECT_TRUE(problems(store).empty());
+}
+
 TEST_F(UploadTest, WrongBytesLeaveNothing) {
   Store store = open();
   Repositories own(store, "");

@@ -51,6 +51,8 @@ struct Upload::State {
   Status rehash();
   Status write(std::string_view bytes);
   Status save();
+  Status resume();
+  Status find_row();
   Result<Blob> commit(const Expected& expected);
   Result<oci::Digest> verify(const Expected& expected);
   Status drop();
@@ -110,6 +112,24 @@ Status Upload::State::save() {
   return {};
 }
 
+/// kNotFound when the session is over: finished elsewhere, or removed with its repository.
+Status Upload::State::find_row() {
+  const auto row =
+      TRY(core->database.lock()->number("SELECT size FROM uploads WHERE id = ? AND repository = ?", {id, repository}));
+  if (row && TRY(names(path(), lock))) {
+    saved = *row;
+    return {};
+  }
+  over = true;
+  return fail(Code::kNotFound, "the upload {} is over", id);
+}
+
+Status Upload::State::resume() {
+  TRY(lock.retake(sys::LockKind::kExclusive));
+  TRY(find_row());
+  return rehash();
+}
+
 Result<oci::Digest> Upload::State::verify(const Expected& expected) {
   if (failed) return std::unexpected(*failed);
   if (expected.size && *expected.size != size)
@@ -124,11 +144,13 @@ Result<oci::Digest> Upload::State::verify(const Expected& expected) {
 }
 
 Result<Blob> Upload::State::commit(const Expected& expected) {
+  TRY(find_row());
   const oci::Digest digest = TRY(verify(expected));
   // The row goes in the transaction that makes the blob one of the repository: whoever sees the one sees not the other.
   const auto link = [&](Connection& db) -> Status {
+    if (TRY(db.run("DELETE FROM uploads WHERE id = ? AND repository = ?", {id, repository})) == 0)
+      return fail(Code::kNotFound, "the upload {} was removed with its repository", id);
     TRY(write_blob_link(db, repository, digest, now().seconds));
-    TRY(db.run("DELETE FROM uploads WHERE id = ?", {id}));
     return unreserve(db, lease.id(), reserved);
   };
   const sys::Fd file = TRY(sys::duplicate(fd()));
@@ -160,6 +182,11 @@ Upload::~Upload() = default;
 const std::string& Upload::id() const { return state_->id; }
 std::int64_t Upload::size() const { return state_->size; }
 Status Upload::write(std::string_view bytes) { return state_->write(bytes); }
+Status Upload::resume() { return state_->resume(); }
+void Upload::rest() {
+  (void)state_->save();  // a failure costs only the count of bytes
+  state_->lock.release();
+}
 Status Upload::save() { return explain_full(*state_->core, state_->save()); }
 Status Upload::drop() { return std::exchange(state_, nullptr)->drop(); }
 
