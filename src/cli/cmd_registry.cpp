@@ -1,7 +1,11 @@
-// `slipway registry`: serves the store as an OCI registry, or as a mirror of one, until it is told to stop.
+// `slipway registry`: serves the store as an OCI registry, or as a mirror of one, until it is told to stop; with `ls`
+// and `rm`, shows and removes what its repositories hold.
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "cli/commands.hpp"
+#include "cli/registry_repositories.hpp"
 #include "cli/session.hpp"
 #include "distribution/registry.hpp"
 #include "httpd/server.hpp"
@@ -74,7 +78,7 @@ std::string access_line(const httpd::Served& served) {
   return line + "\n";
 }
 
-Result<int> run(Session& session, const Arguments& arguments) {
+Result<int> serve(Session& session, const Arguments& arguments) {
   Setup setup = TRY(setup_of(session, arguments));
   auto store = TRY(session.open_store());
   const auto say = [&](const std::string& what) {
@@ -101,27 +105,77 @@ Result<int> run(Session& session, const Arguments& arguments) {
   return 0;
 }
 
+/// What stands behind `slipway registry`; the empty name serves.
+struct Action {
+  std::string_view name;
+  std::string_view arguments;
+  std::size_t least, most;  ///< arguments, with the action's name
+  std::vector<std::string_view> options;
+  Result<int> (*run)(Session& session, const Arguments& arguments);
+};
+
+const std::vector<Action>& actions() {
+  static const std::vector<Action> all = {
+      {"", "", 0, 0, {"listen", "mirror-of", "offline", "read-only", "htpasswd", "tls-cert", "tls-key"}, serve},
+      {"ls", "[REPOSITORY]", 1, 2, {"format", "mirrored", "pushed"}, list_repositories},
+      {"rm", "NAME [NAME...]", 2, SIZE_MAX, {"mirrored", "pushed"}, remove_from_repositories}};
+  return all;
+}
+
+Result<const Action*> action_of(const Arguments& arguments) {
+  const auto& words = arguments.positional();
+  const std::string name = words.empty() ? "" : words[0];
+  const auto found = std::ranges::find(actions(), name, &Action::name);
+  if (found == actions().end() || (name.empty() && !words.empty())) {
+    const std::string near = nearest(name, {"ls", "rm"});
+    return std::unexpected(
+        Error(Code::kUsage, fmt::format("there is no 'slipway registry {}'{}", printable(name, 64),
+                                        near.empty() ? "" : fmt::format("; did you mean {}?", near)))
+            .with_hint("'slipway registry' serves; it has 'ls [REPOSITORY]' and 'rm NAME [NAME...]'"));
+  }
+  const std::string spelled = name.empty() ? "slipway registry" : "slipway registry " + name;
+  for (const auto& action : actions())
+    for (const auto option : action.options)
+      if (arguments.has(option) && std::ranges::find(found->options, option) == found->options.end())
+        return fail(Code::kUsage, "'{}' has no option --{}", spelled, option);
+  if (words.size() < found->least || words.size() > found->most)
+    return fail(Code::kUsage, "'{0}' takes other arguments: {0} {1}", spelled, found->arguments);
+  return &*found;
+}
+
+Result<int> run(Session& session, const Arguments& arguments) {
+  return TRY(action_of(arguments))->run(session, arguments);
+}
+
 }  // namespace
 
 const Command& registry_command() {
   static const Command command = {
       .name = "registry",
       .summary = "Serve images to other programs: a registry on this store, or a mirror of another one",
+      .arguments = "[ls [REPOSITORY] | rm NAME [NAME...]]",
       .examples = {{"slipway registry", "on 127.0.0.1:5000, for this machine"},
                    {"slipway registry --listen :5000 --htpasswd users --tls-cert c.pem --tls-key k.pem", "for others"},
                    {"slipway registry --mirror-of https://registry-1.docker.io", "fetch once, serve many times"},
-                   {"slipway registry --mirror-of docker.io --offline", "only what is here, loaded images too"}},
+                   {"slipway registry ls team/app", "its tags; without a name: all repositories"},
+                   {"slipway registry rm team/app:1", "a tag, and the image with its last one; gc frees it"}},
       .options = {{.name = "listen",
                    .takes = Takes::kValue,
                    .value = "HOST:PORT",
                    .help =
                        "where to listen (default: 127.0.0.1:5000); port 0 is any free one, no host is every address"},
+                  {.name = "format",
+                   .takes = Takes::kValue,
+                   .value = "FORMAT",
+                   .help = "ls: text, json (an object per line), 'table TEMPLATE' or a Go template"},
                   {.name = "mirror-of",
                    .takes = Takes::kValue,
                    .value = "URL",
                    .help = "serve what this registry has, and keep it; pushes are refused"},
+                  {.name = "mirrored", .help = "ls, rm: only what mirrors have"},
                   {.name = "offline",
                    .help = "with --mirror-of: never ask it; images of this store under its name count too"},
+                  {.name = "pushed", .help = "ls, rm: only what was pushed here"},
                   {.name = "read-only", .help = "refuse pushes and deletes"},
                   {.name = "htpasswd",
                    .takes = Takes::kValue,
@@ -138,11 +192,16 @@ const Command& registry_command() {
                    .value = "FILE",
                    .help = "its private key (PEM)",
                    .completes = Completes::kFile}},
+      .most = -1,
+      .completes = Completes::kWords,
+      .words = "ls rm",
       .run = run,
       .notes =
           "The address is printed on standard output, a line for each request on standard error. SIGTERM ends it "
           "in order.\nAddresses that other machines reach need --htpasswd, --read-only or --mirror-of. What was "
-          "pushed is kept until it is\ndeleted; blobs that no manifest names go with `slipway gc` after a day."};
+          "pushed is kept until it is\ndeleted; blobs that no manifest names go with `slipway gc` after a day. What a "
+          "mirror has goes with\n`slipway gc --max-size` or `--all`. NAME is REPOSITORY (all of it), REPOSITORY:TAG or "
+          "REPOSITORY@DIGEST; `ls` and\n`rm` work beside a server that runs."};
   return command;
 }
 

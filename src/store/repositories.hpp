@@ -56,6 +56,31 @@ struct NewManifest {
   bool sparse = false;  ///< links it also when something is missing (a mirror fetches it when it is asked)
 };
 
+/// A repository, for people.
+struct RepositorySummary {
+  std::string scope, name;
+  std::int64_t tags = 0, manifests = 0;
+  std::int64_t bytes = 0;   ///< of its blobs that are here
+  std::int64_t linked = 0;  ///< seconds since the epoch: when a manifest was last pushed or fetched
+  std::int64_t used = 0;    ///< when one was last asked for; of a mirror only
+};
+
+/// A manifest or index of a repository, for people.
+struct RepositoryEntry {
+  LinkedManifest manifest;
+  std::vector<std::string> tags;
+  bool listed = false;     ///< an index of the repository names it
+  std::int64_t bytes = 0;  ///< of all that it needs, as far as it is here
+  std::int64_t linked = 0, used = 0;
+};
+
+/// What a removal took, and what gc frees because of it.
+struct Removed {
+  std::vector<std::string> tags;
+  std::vector<oci::Digest> manifests;
+  std::int64_t freed_bytes = 0;
+};
+
 class Upload;
 
 class Repositories {
@@ -100,6 +125,20 @@ class Repositories {
   /// With the tags that point at it.
   [[nodiscard]] Result<bool> remove_manifest(std::string_view repository, const oci::Digest& digest);
   [[nodiscard]] Result<bool> remove_blob(std::string_view repository, const oci::Digest& digest);
+
+  // For people (repository_list.cpp).
+
+  /// All repositories of all scopes, by name.
+  [[nodiscard]] static Result<std::vector<RepositorySummary>> all(const Store& store);
+  /// What a repository has: by tag, then those without one by age.
+  [[nodiscard]] Result<std::vector<RepositoryEntry>> entries(std::string_view repository) const;
+  /// A tag, and with the last tag of a manifest the manifest, with what of it nothing else of the repository names:
+  /// entries of an index, and the links of blobs. kNotFound.
+  [[nodiscard]] Result<Removed> drop_tag(std::string_view repository, std::string_view tag);
+  /// A manifest likewise, with its tags. kFailedPrecondition when an index of the repository names it.
+  [[nodiscard]] Result<Removed> drop_manifest(std::string_view repository, const oci::Digest& digest);
+  /// All of a repository, its unfinished uploads too: who still writes to one is told that there is none.
+  [[nodiscard]] Result<Removed> drop_repository(std::string_view repository);
 
   /// Makes sure that a blob of `bytes` fits before it is written under the lease, with gc where the store's limit needs
   /// it; kResourceExhausted when it does not. Others may take the room meanwhile: it is not kept.

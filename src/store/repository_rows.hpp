@@ -27,6 +27,14 @@ struct MirroredRoot {
 /// Uploads nobody touched for kUploadLife, files without a row. Gives the bytes that were freed.
 [[nodiscard]] Result<std::int64_t> sweep_uploads(Core& core);
 
+/// Inside a transaction: the id of a repository that is there.
+[[nodiscard]] Result<std::optional<std::int64_t>> find_repository(Connection& db, std::string_view scope,
+                                                                  std::string_view name);
+/// Inside a write transaction: the repository's row, when nothing is left in it.
+[[nodiscard]] Status drop_empty_repository(Connection& db, std::int64_t repository);
+/// Files of uploads whose rows were removed.
+void remove_upload_files(const Core& core, const std::vector<std::string>& ids);
+
 /// A link for fsck.
 struct LinkRow {
   std::int64_t repository = 0;

@@ -243,6 +243,11 @@ Result<Upload> Repositories::open_upload(std::string_view repository, std::strin
   return Upload(std::move(state));
 }
 
+void remove_upload_files(const Core& core, const std::vector<std::string>& ids) {
+  for (const auto& id : ids)
+    if (is_id(id)) (void)::unlink(path_of(core, id).c_str());
+}
+
 // ---------------------------------------------------------------- gc
 namespace {
 
