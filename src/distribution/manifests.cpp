@@ -32,46 +32,33 @@ std::expected<std::optional<store::LinkedManifest>, Problem> find(Call& call) {
   return std::move((*tag)->manifest);
 }
 
-/// False when the manifest was taken (by gc, or by somebody who deletes) since it was found: nothing was sent.
-std::expected<bool, Problem> send(Call& call, const store::LinkedManifest& manifest,
-                                  const std::optional<std::string>& warning) {
-  const std::string etag = "\"" + manifest.digest.text() + "\"";
-  const bool known = call.request.header("If-None-Match") == etag;
-  std::string bytes;
-  if (call.is("GET") && !known) {
-    auto read = call.registry.store.read_blob(manifest.digest, oci::kManifestLimit);
-    if (!read && read.error().code() == Code::kNotFound) return false;
-    if (!read) return trouble(call, read.error());
-    bytes = *std::move(read);
-  }
+bool is_known(const Call& call, const oci::Digest& digest) {
+  return call.request.header("If-None-Match") == "\"" + digest.text() + "\"";
+}
+
+/// `bytes`: only needed for a GET of who does not know it.
+void send(Call& call, const store::LinkedManifest& manifest, std::string_view bytes) {
   httpd::Answer& answer = call.answer;
-  if (warning) answer.header("Warning", *warning);
   answer.header("Docker-Content-Digest", manifest.digest.text());
-  answer.header("ETag", etag);
-  if (known) {
+  answer.header("ETag", "\"" + manifest.digest.text() + "\"");
+  if (is_known(call, manifest.digest)) {
     (void)answer.send(304, "");
-    return true;
+    return;
   }
   answer.header("Content-Type", manifest.media_type);
   (void)(call.is("HEAD") ? answer.start(200, manifest.size) : answer.send(200, bytes));
-  return true;
 }
 
 Outcome pull_through(Call& call) {
-  // Twice: what gc took in between is fetched again.
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    auto found =
-        call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
-    if (!found) return std::unexpected(std::move(found).error());
-    const auto sent = send(call, found->manifest, found->warning);
-    if (!sent) return std::unexpected(sent.error());
-    if (!*sent) continue;
-    // The client has its answer and does not wait for this.
-    if (const auto noted = call.registry.repositories.note_use(call.repository(), found->manifest.digest); !noted)
-      call.registry.options.log(printable(noted.error().message(), 500));
-    return {};
-  }
-  return unknown(call);
+  auto found =
+      call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
+  if (!found) return std::unexpected(std::move(found).error());
+  if (found->warning) call.answer.header("Warning", *found->warning);
+  send(call, found->manifest, found->bytes);
+  // The client has its answer and does not wait for this.
+  if (const auto noted = call.registry.repositories.note_use(call.repository(), found->manifest.digest); !noted)
+    call.registry.options.log(printable(noted.error().message(), 500));
+  return {};
 }
 
 Outcome pull(Call& call) {
@@ -79,9 +66,15 @@ Outcome pull(Call& call) {
   const auto found = find(call);
   if (!found) return std::unexpected(found.error());
   if (!*found) return unknown(call);
-  const auto sent = send(call, **found, std::nullopt);
-  if (!sent) return std::unexpected(sent.error());
-  if (!*sent) return unknown(call);
+  const store::LinkedManifest& manifest = **found;
+  std::string bytes;
+  if (call.is("GET") && !is_known(call, manifest.digest)) {
+    auto read = call.registry.store.read_blob(manifest.digest, oci::kManifestLimit);
+    if (!read && read.error().code() == Code::kNotFound) return unknown(call);  // deleted since it was found
+    if (!read) return trouble(call, read.error());
+    bytes = *std::move(read);
+  }
+  send(call, manifest, bytes);
   return {};
 }
 

@@ -177,60 +177,74 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::manifest(const std::string
   return by_tag(repository, object, waiting);
 }
 
+std::optional<std::expected<Mirror::FoundManifest, Problem>> Mirror::read(const store::LinkedManifest& manifest,
+                                                                          std::string_view warning) {
+  auto bytes = store_.read_blob(manifest.digest, oci::kManifestLimit);
+  if (!bytes && bytes.error().code() == Code::kNotFound) return std::nullopt;
+  if (!bytes) {
+    log_(printable(bytes.error().message(), 500));
+    return std::unexpected(problem_of(bytes.error()));
+  }
+  return FoundManifest{manifest, *std::move(bytes),
+                       warning.empty() ? std::nullopt : std::optional<std::string>(warning)};
+}
+
 std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::string& repository,
                                                                 const oci::Digest& digest, const Waiting& waiting) {
-  const auto here = [&]() -> Result<std::optional<store::LinkedManifest>> {
-    return repositories_.find_manifest(repository, digest);
-  };
-  const auto answer =
-      [&](Result<std::optional<store::LinkedManifest>> found) -> std::optional<std::expected<FoundManifest, Problem>> {
+  const auto here = [&]() -> std::optional<std::expected<FoundManifest, Problem>> {
+    const auto found = repositories_.find_manifest(repository, digest);
     if (!found) return std::unexpected(problem_of(found.error()));
-    if (*found) return FoundManifest{std::move(**found), std::nullopt};
-    return std::nullopt;
+    return *found ? read(**found) : std::nullopt;
   };
-  if (auto known = answer(here())) return *std::move(known);
+  if (auto known = here()) return *std::move(known);
   const Turn place(waiting_, most_waiting_);
   if (!place) return too_many();
   const auto guard = one_at_a_time(fmt::format("{}@{}", repository, digest.text()));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
   }
-  if (auto known = answer(here())) return *std::move(known);
+  if (auto known = here()) return *std::move(known);
   if (offline()) return not_here(ProblemCode::kManifestUnknown, "such manifest");
   if (is_away()) return std::unexpected(left_alone());
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return too_many();
   auto fetched = fetch_manifest(repository, "@" + digest.text(), waiting());
-  if (fetched) return FoundManifest{std::move(*fetched), std::nullopt};
+  if (fetched) return *std::move(fetched);
   note(fetched.error());
   return std::unexpected(problem(fetched.error(), ProblemCode::kManifestUnknown));
 }
 
 std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& repository, const std::string& tag,
                                                              const Waiting& waiting) {
-  const auto is_fresh = [&](const std::optional<store::Tag>& here) {
+  const auto fresh =
+      [&](const std::optional<store::Tag>& here) -> std::optional<std::expected<FoundManifest, Problem>> {
     const std::int64_t age = here ? now().seconds - here->checked : 0;
-    return here && age >= 0 && age < upstream_.fresh_seconds && !offline();
+    if (!here || age < 0 || age >= upstream_.fresh_seconds || offline()) return std::nullopt;
+    return read(here->manifest);
+  };
+  const auto as_it_was = [&](const std::optional<store::Tag>& here, std::string_view why) {
+    return here ? stale(repository, tag, *here, why) : std::nullopt;
   };
   auto here = repositories_.find_tag(repository, tag);
   if (!here) return std::unexpected(problem_of(here.error()));
-  if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
+  if (auto found = fresh(*here)) return *std::move(found);
   const Turn place(waiting_, most_waiting_);
-  if (!place && *here) return stale(repository, tag, **here, "too many requests wait for it");
-  if (!place) return too_many();
+  if (!place) return as_it_was(*here, "too many requests wait for it").value_or(too_many());
   const auto guard = one_at_a_time(fmt::format("{}:{}", repository, tag));
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
   }
   here = repositories_.find_tag(repository, tag);  // somebody may have asked while we waited
   if (!here) return std::unexpected(problem_of(here.error()));
-  if (is_fresh(*here)) return FoundManifest{std::move((*here)->manifest), std::nullopt};
-  if (offline() && *here) return FoundManifest{std::move((*here)->manifest), std::string(kDisconnected)};
-  if (offline()) return not_here(ProblemCode::kManifestUnknown, "such tag");
-  if (is_away() && *here) return stale(repository, tag, **here, "it failed a moment ago");
+  if (auto found = fresh(*here)) return *std::move(found);
+  if (offline()) {
+    auto found = *here ? read((*here)->manifest, kDisconnected) : std::nullopt;
+    return found ? *std::move(found) : not_here(ProblemCode::kManifestUnknown, "such tag");
+  }
+  if (is_away())
+    if (auto found = as_it_was(*here, "it failed a moment ago")) return *std::move(found);
   const Turn turn(questions_, kMostQuestions);
-  if (!turn && *here) return stale(repository, tag, **here, "too many requests wait for it");
-  if (!turn) return too_many();
+  if (!turn) return as_it_was(*here, "too many requests wait for it").value_or(too_many());
   return refreshed(repository, tag, *here, waiting());
 }
 
@@ -239,7 +253,8 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
                                                                 const Cancel& cancel) {
   const auto failed = [&](const Error& error) -> std::expected<FoundManifest, Problem> {
     note(error);
-    if (is_trouble(error) && here) return stale(repository, tag, *here, error.what());
+    if (is_trouble(error) && here)
+      if (auto found = stale(repository, tag, *here, error.what())) return *std::move(found);
     // The tag is gone: it must not come back as a stale one.
     if (error.code() == Code::kNotFound && here) (void)repositories_.remove_tag(repository, tag);
     return std::unexpected(problem(error, ProblemCode::kManifestUnknown));
@@ -255,26 +270,28 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
   if (here && *current && **current == here->manifest.digest) {
     if (const auto confirmed = repositories_.confirm_tag(repository, tag); !confirmed)
       return std::unexpected(problem_of(confirmed.error()));
-    return FoundManifest{here->manifest, std::nullopt};
+    if (auto found = read(here->manifest)) return *std::move(found);
   }
   auto fetched = fetch_manifest(repository, ":" + tag, cancel);
   if (!fetched) return failed(fetched.error());
-  return FoundManifest{std::move(*fetched), std::nullopt};
+  return *std::move(fetched);
 }
 
-Mirror::FoundManifest Mirror::stale(const std::string& repository, const std::string& tag, const store::Tag& here,
-                                    std::string_view why) {
+std::optional<std::expected<Mirror::FoundManifest, Problem>> Mirror::stale(const std::string& repository,
+                                                                           const std::string& tag,
+                                                                           const store::Tag& here,
+                                                                           std::string_view why) {
   log_(printable(fmt::format("serving {}:{} as it was at {}: {}", repository, tag, rfc3339({here.checked, 0}), why),
                  500));
-  return FoundManifest{here.manifest, std::string(kStale)};
+  return read(here.manifest, kStale);
 }
 
 /// `object`: ":tag" or "@digest".
-Result<store::LinkedManifest> Mirror::fetch_manifest(const std::string& repository, const std::string& object,
+Result<Mirror::FoundManifest> Mirror::fetch_manifest(const std::string& repository, const std::string& object,
                                                      const Cancel& cancel) {
   const auto from = TRY(remote(repository));
   const auto asked = TRY(reference(repository, object));
-  const registry::Document got = TRY(from.manifest(asked, cancel));
+  registry::Document got = TRY(from.manifest(asked, cancel));
   Document document = TRY(
       context(read_document(got.bytes, got.media_type), "while reading {} of {}", asked.familiar(), upstream_.name));
   document.manifest.digest = got.digest;
@@ -288,7 +305,7 @@ Result<store::LinkedManifest> Mirror::fetch_manifest(const std::string& reposito
   std::vector<std::string> tags;
   if (object.starts_with(':')) tags.push_back(object.substr(1));
   TRY(repositories_.put_manifest(repository, document.manifest, tags));
-  return store::LinkedManifest{got.digest, document.manifest.media_type, std::ssize(got.bytes)};
+  return FoundManifest{{got.digest, document.manifest.media_type, std::ssize(got.bytes)}, std::move(got.bytes), {}};
 }
 
 // ---------------------------------------------------------------- blobs

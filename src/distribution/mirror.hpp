@@ -52,6 +52,7 @@ class Mirror {
 
   struct FoundManifest {
     store::LinkedManifest manifest;
+    std::string bytes;
     std::optional<std::string> warning;
   };
   /// By tag or digest. `waiting`: of the client; asked for when the upstream is.
@@ -85,10 +86,13 @@ class Mirror {
                                                const Waiting& waiting);
   std::expected<FoundManifest, Problem> refreshed(const std::string& repository, const std::string& tag,
                                                   const std::optional<store::Tag>& here, const Cancel& cancel);
-  FoundManifest stale(const std::string& repository, const std::string& tag, const store::Tag& here,
-                      std::string_view why);
-  Result<store::LinkedManifest> fetch_manifest(const std::string& repository, const std::string& object,
-                                               const Cancel& cancel);
+  /// As it was; nothing when gc took it.
+  std::optional<std::expected<FoundManifest, Problem>> stale(const std::string& repository, const std::string& tag,
+                                                             const store::Tag& here, std::string_view why);
+  /// With its bytes; nothing when gc took them since it was found.
+  std::optional<std::expected<FoundManifest, Problem>> read(const store::LinkedManifest& manifest,
+                                                            std::string_view warning = "");
+  Result<FoundManifest> fetch_manifest(const std::string& repository, const std::string& object, const Cancel& cancel);
   /// The blob, when any repository of this mirror has it: for when the upstream can not be asked.
   [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest,
                                                                                        std::string_view warning);

@@ -194,14 +194,23 @@ Result<std::optional<Blob>> Store::acquire_blob(const Lease& lease, const oci::D
 }
 
 Result<sys::Fd> open_blob(Core& core, const oci::Digest& digest) {
-  const auto size = TRY(core.database.lock()->number("SELECT size FROM blobs WHERE digest = ?", {digest}));
-  if (!size) return fail(Code::kNotFound, "the store has no blob {}", digest.text());
+  const auto row = [&] { return core.database.lock()->number("SELECT size FROM blobs WHERE digest = ?", {digest}); };
+  const auto absent = [&] { return fail(Code::kNotFound, "the store has no blob {}", digest.text()); };
+  const auto size = TRY(row());
+  if (!size) return absent();
   const auto broken = [&](std::string_view how) {
     return std::unexpected(Error(Code::kDataLoss, fmt::format("the blob {} {}", digest.text(), how))
                                .with_hint("`slipway fsck --repair` drops it; pull or build it again"));
   };
-  auto file = sys::open(core.blob_path(digest), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file && file.error().sys_errno() == ENOENT) return broken("has lost its file");
+  const auto open = [&] { return sys::open(core.blob_path(digest), O_RDONLY | O_NOFOLLOW | O_NONBLOCK); };
+  const auto lost = [](const Result<sys::Fd>& file) { return !file && file.error().sys_errno() == ENOENT; };
+  auto file = open();
+  if (lost(file)) {
+    // gc may have taken both since we looked, and somebody may have brought both back.
+    if (!TRY(row())) return absent();
+    file = open();
+  }
+  if (lost(file)) return broken("has lost its file");
   if (!file && file.error().sys_errno() == ELOOP) return broken("is a symbolic link");
   if (!file) return file;
   const struct stat info = TRY(sys::stat_fd(file->get(), core.blob_path(digest)));
