@@ -372,6 +372,115 @@ class ProtocolTest(RegistryCase):
         registry.ask("GET", f"/v2/app/blobs/{found}", status=200)
         registry.ask("GET", f"/v2/app/blobs/{forgotten}", status=404)
 
+    def test_an_upload_goes_on_at_another_process(self):
+        one, other = self.registry(), self.registry()
+        pieces = [os.urandom(300_000) for _ in range(6)]
+        _, headers, _ = one.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location, size = headers["Location"], 0
+        for index, piece in enumerate(pieces):
+            there = (one, other)[index % 2]
+            at = there.ask("GET", location, status=204)[1]["Range"]
+            self.assertEqual(f"0-{max(size, 1) - 1}", at)
+            _, headers, _ = there.ask("PATCH", location, piece, {"Content-Range": f"{size}-{size + len(piece) - 1}"}, 202)
+            size += len(piece)
+            self.assertEqual(f"0-{size - 1}", headers["Range"])
+        data = b"".join(pieces)
+        one.ask("PUT", f"{location}?digest={sha(data)}", status=201)
+        other.ask("GET", location, status=404)
+        other.ask("PATCH", location, b"more", status=404)
+        self.assertEqual(data, other.ask("GET", f"/v2/app/blobs/{sha(data)}", status=200)[2])
+        self.slipway.assert_clean(self)
+
+    def test_a_piece_that_still_comes_at_another_process_is_waited_for(self):
+        one, other = self.registry(), self.registry()
+        _, headers, _ = one.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        with socket.create_connection(("127.0.0.1", one.port)) as peer:
+            peer.sendall(f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode() + b"a" * 400)
+            upload = self.slipway.root / "uploads" / location.rpartition("/")[2]
+            until(lambda: upload.stat().st_size == 400, "the first bytes")
+            asked = []
+            waiting = threading.Thread(target=lambda: asked.append(other.ask("PATCH", location, b"b" * 10, status=202)[1]["Range"]))
+            waiting.start()
+            peer.sendall(b"a" * 600)
+            waiting.join()
+        self.assertEqual(["0-1009"], asked)
+        other.ask("PUT", f"{location}?digest={sha(b'a' * 1000 + b'b' * 10)}", status=201)
+
+    def listed(self, *arguments):
+        return [json.loads(line) for line in self.slipway("registry", "ls", "--format", "json", *arguments).stdout.splitlines()]
+
+    def test_ls_and_rm_beside_the_server(self):
+        registry = self.registry()
+        shared, single = os.urandom(50_000), os.urandom(100_000)
+        first, _ = registry.push_image("team/app", "1.0", (shared, single))
+        registry.push_image("team/app", "1.1", (shared,))
+        registry.push_image("other", "latest", (b"x",))
+        _, headers, _ = registry.ask("POST", "/v2/other/blobs/uploads/", status=202)
+        upload = headers["Location"]
+        registry.ask("PATCH", upload, b"half", status=202)
+        self.assertEqual([("other", "pushed", 1), ("team/app", "pushed", 2)],
+                         [(one["Repository"], one["Kind"], one["Tags"]) for one in self.listed()])
+        rows = self.listed("team/app")
+        self.assertEqual([("1.0", first), "1.1"], [(rows[0]["Tag"], rows[0]["Digest"]), rows[1]["Tag"]])
+        self.assertGreater(rows[0]["Bytes"], 150_000)
+        self.assertRegex(self.slipway("registry", "ls").stdout.decode(), r"(?m)^team/app +pushed +2 +2 +1[56]\d(\.\d+)?kB +.* ago$")
+        self.assertRegex(self.slipway("registry", "ls", "team/app", "--format", "text").stdout.decode(), rf"(?m)^1\.0 +{first} +image +pushed ")
+
+        wrong = self.slipway("registry", "rm", "team/ap", "team/app:1.2", "app", check=False)
+        self.assertEqual(1, wrong.returncode)
+        for part in ('no repository "team/ap"; did you mean team/app?', 'team/app has no tag "1.2"; did you mean 1.', 'no repository "app"; did you mean team/app?'):
+            self.assertIn(part, wrong.stderr.decode())
+        gone = self.slipway("registry", "rm", "team/app:1.0").stdout.decode()
+        self.assertIn(f"Untagged: team/app:1.0\nDeleted: team/app@{first}\n'slipway gc' frees 10", gone)
+        registry.ask("GET", "/v2/team/app/manifests/1.0", status=404)
+        registry.ask("GET", f"/v2/team/app/blobs/{sha(single)}", status=404)
+        registry.ask("GET", f"/v2/team/app/blobs/{sha(shared)}", status=200)
+        self.assertIn(b"reclaimed space: 10", self.slipway("gc").stdout)
+
+        self.assertIn(b"Deleted: other\n", self.slipway("registry", "rm", "other").stdout)
+        registry.ask("GET", "/v2/other/tags/list", status=404)
+        self.assertEqual(["team/app"], json.loads(registry.ask("GET", "/v2/_catalog", status=200)[2])["repositories"])
+        for method, target in (("GET", upload), ("PATCH", upload), ("PUT", f"{upload}?digest={sha(b'half')}")):
+            _, _, body = registry.ask(method, target, b"", status=404)
+        self.assertEqual("BLOB_UPLOAD_UNKNOWN", json.loads(body)["errors"][0]["code"])
+        registry.push_image("other", "latest", (b"x",))
+        self.slipway("registry", "rm", "other:latest", f"team/app@{rows[1]['Digest']}")
+        self.assertEqual([], self.listed())
+        self.slipway("gc")
+        self.assertEqual([], list((self.slipway.root / "blobs/sha256").iterdir()))
+        self.slipway.assert_clean(self)
+
+    def test_rm_while_the_last_piece_comes(self):
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        with socket.create_connection(("127.0.0.1", registry.port)) as peer:
+            peer.sendall(f"PUT {location}?digest={sha(b'a' * 1000)} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode() + b"a" * 400)
+            upload = self.slipway.root / "uploads" / location.rpartition("/")[2]
+            until(lambda: upload.stat().st_size == 400, "the first bytes")
+            self.slipway("registry", "rm", "app")
+            peer.sendall(b"a" * 600)
+            answer = peer.recv(4096)
+        self.assertIn(b"HTTP/1.1 404 ", answer)
+        self.assertEqual([], self.listed())
+        self.slipway.assert_clean(self)
+
+    def test_each_end_is_told_of_the_other_protocol(self):
+        registry = self.registry()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", registry.port)) as peer:
+            with self.assertRaises(ssl.SSLError):
+                context.wrap_socket(peer)
+        until(lambda: "a TLS handshake came, and this port speaks plain HTTP" in registry.log.read_text(), "the line in the log")
+        certificate, key = make_certificate(self.folder)
+        registry = self.registry("--tls-cert", str(certificate), "--tls-key", str(key))
+        status, _, body = registry.ask("GET", "/v2/")
+        self.assertEqual((400, b"this port speaks TLS; use https://\n"), (status, body))
+        told = self.slipway("pull", "--registry-mirror", f"registry.invalid=http://{registry.host}", "registry.invalid/app:1", check=False).stderr.decode()
+        self.assertIn("this port speaks TLS; use https://", told)
+
     def test_read_only(self):
         writable = self.registry()
         digest, _ = writable.push_image("app", "1")
@@ -654,6 +763,151 @@ class MirrorTest(RegistryCase):
         with sqlite3.connect(slipway.root / "meta.db") as database:
             database.execute("UPDATE repository_tags SET checked = 1000000000")
         database.close()
+
+    def pull(self, mirror, repository, tag, blob, layer):
+        mirror.ask("GET", f"/v2/{repository}/manifests/{tag}", status=200)
+        self.assertEqual(layer, mirror.ask("GET", f"/v2/{repository}/blobs/{blob}", status=200)[2])
+
+    def test_gc_takes_what_was_served_least_recently_and_the_mirror_fetches_it_again(self):
+        pushes, mirror = self.registry(), self.mirror()
+        kept, _ = pushes.push_image("team/app", "1", (b"pushed here",))
+        other_layer = os.urandom(1 << 20)
+        _, (other,) = self.upstream.add_image("team/other", "1", [other_layer])
+        self.pull(mirror, "team/app", "1", self.blob, self.layer)
+        self.pull(mirror, "team/other", "1", other, other_layer)
+        with sqlite3.connect(self.slipway.root / "meta.db") as database:
+            database.execute("UPDATE repository_links SET used = 1000000000")
+        database.close()
+        mirror.ask("HEAD", "/v2/team/app/manifests/1", status=200)  # served, and fresh: the upstream is not asked
+        self.assertEqual(["1", "0"], [line.split()[2] for line in self.df() if line.startswith(("Mirrored", "Repositories"))])
+        self.assertIn(b"1 mirrored images", self.slipway("gc", "--max-size", "2500kB").stdout)
+        held = self.slipway("registry", "ls", "--mirrored", "--format", "{{.Repository}} {{.Kind}}").stdout.decode()
+        self.assertEqual(f"{self.upstream.host}/team/app mirrored\n", held)
+        self.pull(mirror, "team/app", "1", self.blob, self.layer)
+        self.assertEqual(1, self.upstream.count("GET", self.blob))
+        self.pull(mirror, "team/other", "1", other, other_layer)
+        self.assertEqual(2, self.upstream.count("GET", other))
+        pushes.ask("GET", f"/v2/team/app/manifests/{kept}", status=200)
+        self.slipway.assert_clean(self)
+        self.slipway("gc", "--all")
+        self.assertEqual(b"", self.slipway("registry", "ls", "--mirrored", "--format", "{{.Repository}}").stdout)
+        pushes.ask("GET", f"/v2/team/app/blobs/{sha(b'pushed here')}", status=200)
+        self.pull(mirror, "team/app", "1", self.blob, self.layer)
+        self.slipway.assert_clean(self)
+
+    def df(self):
+        return self.slipway("df").stdout.decode().splitlines()
+
+    def test_gc_leaves_what_is_sent_or_downloaded_just_then(self):
+        mirror = self.mirror()
+        self.pull(mirror, "team/app", "1", self.blob, self.layer)
+        large = os.urandom(32 << 20)
+        _, (slow,) = self.upstream.add_image("team/slow", "1", [large])
+        self.pull(mirror, "team/slow", "1", slow, large)
+        coming_layer = os.urandom(2 << 20)
+        _, (coming,) = self.upstream.add_image("team/coming", "1", [coming_layer])
+
+        def begin(repository, blob):
+            peer = socket.create_connection(("127.0.0.1", mirror.port))
+            self.addCleanup(peer.close)
+            peer.settimeout(DEADLINE)
+            peer.sendall(f"GET /v2/{repository}/blobs/{blob} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            return peer, peer.recv(1000)
+
+        def end(peer, data):
+            while piece := peer.recv(1 << 20):
+                data += piece
+            return data.partition(b"\r\n\r\n")[2]
+
+        sent = begin("team/slow", slow)  # more than the sockets hold: it goes on
+        self.upstream.gate.clear()
+        downloaded = begin("team/coming", coming)
+        self.slipway("gc", "--all")
+        self.assertTrue((self.slipway.root / "blobs/sha256" / slow[7:]).exists())
+        self.assertFalse((self.slipway.root / "blobs/sha256" / self.blob[7:]).exists())
+        self.upstream.gate.set()
+        self.assertEqual(coming_layer, end(*downloaded))
+        self.assertEqual(large, end(*sent))
+        self.slipway("gc", "--all")
+        for blob in (slow, coming):
+            self.assertFalse((self.slipway.root / "blobs/sha256" / blob[7:]).exists())
+        self.slipway.assert_clean(self)
+
+    def test_gc_in_the_middle_of_many_pulls(self):
+        mirror = self.mirror()
+        images = []
+        for number in range(6):
+            layer = os.urandom(200_000)
+            _, (blob,) = self.upstream.add_image(f"team/app{number}", "1", [layer])
+            images.append((f"team/app{number}", blob, layer))
+        over, failed = threading.Event(), []
+
+        def puller(repository, blob, layer):
+            while not over.is_set():
+                try:
+                    self.pull(mirror, repository, "1", blob, layer)
+                except Exception as failure:  # pylint: disable=broad-exception-caught
+                    failed.append(failure)
+                    return
+
+        threads = [threading.Thread(target=puller, args=image) for image in images]
+        for thread in threads:
+            thread.start()
+        for _ in range(12):
+            self.slipway("gc", "--all")
+        over.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], failed)
+        self.assertGreater(self.upstream.count("GET", "/blobs/"), 6)
+        self.slipway.assert_clean(self)
+
+    def test_a_mirror_with_a_limit_makes_room_for_what_is_asked_for(self):
+        mirror = self.mirror(env={"SLIPWAY_MAX_SIZE": "5MiB"})
+        for number in range(5):
+            layer = os.urandom(2 << 20)
+            _, (blob,) = self.upstream.add_image(f"team/app{number}", "1", [layer])
+            self.pull(mirror, f"team/app{number}", "1", blob, layer)
+        self.assertLessEqual(sum(path.stat().st_size for path in (self.slipway.root / "blobs/sha256").iterdir()), 5 << 20)
+        self.slipway.assert_clean(self)
+
+    def test_the_answer_names_the_upstream_and_why(self):
+        self.upstream.fail = 500
+        mirror = self.mirror()
+        for method in ("GET", "GET", "HEAD"):
+            connection = http.client.HTTPConnection("127.0.0.1", mirror.port, timeout=DEADLINE)
+            connection.request(method, "/v2/team/app/manifests/1")
+            answer = connection.getresponse()
+            why = f"the upstream {self.upstream.host} can not be asked: {self.upstream.host} failed to serve"
+            self.assertIn(why, answer.reason)
+            self.assertEqual(503, answer.status)
+            if method == "GET":
+                self.assertIn(why, json.loads(answer.read())["errors"][0]["message"])
+            connection.close()
+        self.upstream.fail = 401
+        mirror = self.mirror()
+        _, _, body = mirror.ask("GET", "/v2/team/app/manifests/1", status=403)
+        self.assertIn(f"the upstream {self.upstream.host} wants other credentials", json.loads(body)["errors"][0]["message"])
+        self.upstream.fail = 0
+        self.upstream.close()
+        mirror = self.mirror()
+        told = self.slipway("pull", f"{mirror.host}/team/app:1", check=False).stderr.decode()
+        self.assertIn(f"the upstream {self.upstream.host} can not be asked: cannot connect to {self.upstream.host}: Connection refused", told)
+        proxied = self.registry("--mirror-of", "http://registry.invalid", env={"HTTP_PROXY": "http://joe:s3cret@127.0.0.1:9", "http_proxy": "http://joe:s3cret@127.0.0.1:9"})
+        _, headers, body = proxied.ask("GET", "/v2/team/app/manifests/1", status=503)
+        self.assertIn(b"the upstream registry.invalid can not be asked", body)
+        for secret in ("s3cret", "joe"):
+            self.assertNotIn(secret, body.decode() + str(headers) + proxied.log.read_text())
+
+    def test_docker_and_skopeo_show_why(self):
+        require("/usr/sbin/dockerd", "/usr/bin/docker", "runc", "skopeo", root=True)
+        self.upstream.fail = 500
+        mirror = self.mirror()
+        dockerd = self.closing(Dockerd(self.folder / "docker"))
+        for shown in (dockerd("pull", f"{mirror.host}/team/app:1", check=False),
+                      run(["skopeo", "inspect", "--tls-verify=false", f"docker://{mirror.host}/team/app:1"], check=False)):
+            self.assertNotEqual(0, shown.returncode)
+            self.assertIn(f"the upstream {self.upstream.host} can not be asked", (shown.stdout + shown.stderr).decode())
 
     def test_a_tag_that_moved_or_went(self):
         mirror = self.mirror()
