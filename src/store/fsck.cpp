@@ -10,6 +10,7 @@
 #include "oci/image.hpp"
 #include "store/core.hpp"
 #include "store/manifest_check.hpp"
+#include "store/origin_rows.hpp"
 #include "store/repository_rows.hpp"
 #include "store/state.hpp"
 #include "store/tree_check.hpp"
@@ -362,6 +363,7 @@ Status Fsck::drop_rows(Connection& db) {
     TRY(db.run("DELETE FROM refs WHERE owner = ?", {digest}));
     TRY(drop_records(digest));
   }
+  TRY(drop_origins(db, {broken_blobs_.begin(), broken_blobs_.end()}));
   for (const auto& chain : broken_snapshots_) {
     TRY(db.run("DELETE FROM snapshots WHERE chain = ?", {chain}));
     TRY(drop_records(chain));

@@ -12,6 +12,7 @@
 #include "base/time.hpp"
 #include "store/core.hpp"
 #include "store/mark.hpp"
+#include "store/origin_rows.hpp"
 #include "store/repository_rows.hpp"
 #include "store/state.hpp"
 #include "sys/file.hpp"
@@ -90,7 +91,7 @@ Status delete_rows(Connection& db, const Doomed& doomed) {
     TRY(db.run("DELETE FROM layers WHERE blob = ?", {digest}));
     TRY(db.run("DELETE FROM refs WHERE owner = ?", {digest}));
   }
-  return {};
+  return drop_origins(db, doomed.blobs);
 }
 
 Status remove_rows(Core& core, const MarkOptions& options, GcReport& report) {

@@ -10,6 +10,7 @@
 #include "base/time.hpp"
 #include "oci/image.hpp"
 #include "store/core.hpp"
+#include "store/origin_rows.hpp"
 #include "store/repository_rows.hpp"
 #include "sys/file.hpp"
 
@@ -129,6 +130,15 @@ Status name_images(Core& core, const Found& found, std::vector<SavedName> names,
   return {};
 }
 
+/// Nobody knows how much is lost: what is here belongs to the images that name it too, as in a store of schema 5.
+Status write_origins(Core& core, const std::vector<SavedOrigin>& saved) {
+  auto db = core.database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  TRY(restore_origins(*db, saved));
+  TRY(db->execute(own_everything()));
+  return txn.commit();
+}
+
 Status remove_database(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) TRY(sys::unlink_at(AT_FDCWD, path + suffix));
   return {};
@@ -158,10 +168,12 @@ Status rebuild(Core& core) {
   const std::string aside = TRY(set_aside(core));
   std::vector<SavedName> names;
   SavedRepositories repositories;
+  std::vector<SavedOrigin> origins;
   if (!aside.empty()) {
     if (auto broken = Connection::open(aside, OpenMode::kExisting)) {
       names = save_names(*broken);
       repositories = save_repositories(*broken);
+      origins = save_origins(*broken);
     }
   }
   const std::string fresh = core.database_path() + ".new";
@@ -175,6 +187,7 @@ Status rebuild(Core& core) {
   TRY(write_blobs(core, found));
   TRY(restore_repositories(core, repositories));
   TRY(name_images(core, found, std::move(names), repositories));
+  TRY(write_origins(core, origins));
   return context(put_in_place(core, fresh), "while rebuilding {}", printable(core.database_path()));
 }
 

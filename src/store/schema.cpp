@@ -1,5 +1,7 @@
 #include "store/schema.hpp"
 
+#include "store/origin_rows.hpp"
+
 namespace slipway::store {
 namespace {
 
@@ -209,11 +211,30 @@ ALTER TABLE repository_links ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 UPDATE repository_links SET used = linked;
 )sql";
 
+// Who else has a blob (origins.hpp). Where what is here came from was not written down: it belongs to the images that
+// name it, and a registry is asked for it once more.
+constexpr const char* kOrigins = R"sql(
+CREATE TABLE origins (
+  id INTEGER PRIMARY KEY,
+  registry TEXT NOT NULL,
+  repository TEXT NOT NULL,
+  UNIQUE (registry, repository)
+) STRICT;
+CREATE TABLE origin_links (
+  origin INTEGER NOT NULL,
+  blob BLOB NOT NULL,
+  PRIMARY KEY (origin, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX origin_links_by_blob ON origin_links (blob);
+DELETE FROM facts WHERE kind IN ('origin', 'served', 'own', 'place of a layer');
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
   static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3},
-                                             {4, kVersion4}, {5, kVersion5}, {6, kMirrorUse}};
+                                             {4, kVersion4}, {5, kVersion5}, {6, kMirrorUse},
+                                             {7, kOrigins + own_everything()}};
   return all;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/error.hpp"
@@ -9,7 +10,7 @@
 
 namespace slipway::store {
 
-inline constexpr std::int64_t kSchemaVersion = 6;
+inline constexpr std::int64_t kSchemaVersion = 7;
 
 /// What a row of `lease_needs` or `refs` points at.
 enum class Need : unsigned char {
@@ -24,7 +25,7 @@ enum class Need : unsigned char {
 /// The step that makes a database of version `to` from one of `to - 1`.
 struct Migration {
   std::int64_t to;
-  const char* sql;
+  std::string sql;
 };
 [[nodiscard]] const std::vector<Migration>& migrations();
 

@@ -273,6 +273,7 @@ class Store {
   friend class BlobWriter;
   friend class SnapshotDraft;
   friend class Repositories;  // store/repositories.hpp: what a registry keeps
+  friend class Origins;       // store/origins.hpp: who else has a blob
   struct State;
   explicit Store(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
