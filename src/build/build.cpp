@@ -136,7 +136,8 @@ Result<Outcome> build(const Request& request, Tools& tools, progress::Sink& sink
     caches->set_plan(planned);
     op_context.caches = &*caches;
   }
-  TravellingRecords records(shop, caches ? &*caches : nullptr);
+  Bases bases(shop, planned, ids, cancel);
+  TravellingRecords records(shop, bases, caches ? &*caches : nullptr);
   Explainer explainer(shop, planned, request, project_of(request, source), cancel);
   StepObserver observer(planned, sink, explainer);
   const auto processors = std::max(2u, std::thread::hardware_concurrency());

@@ -77,7 +77,7 @@ Result<std::shared_ptr<const Stack>> CacheExport::make_stack(std::size_t vertex)
     return known && stack->recordable() ? stack : nullptr;
   }
   if (!solved.value) return nullptr;
-  return TRY(Stack::decode(*solved.value));
+  return TRY(import_ != nullptr ? import_->decode(*solved.value) : Stack::decode(*solved.value));
 }
 
 Result<std::vector<std::size_t>> CacheExport::buildkit_records(std::size_t vertex,
@@ -213,26 +213,22 @@ Status CacheExport::write(const CacheTarget& target, progress::VertexId vertex) 
   return target.place.reference ? push(target, document, vertex) : save(target, document);
 }
 
-Status CacheExport::bring(const oci::Digest& blob, progress::VertexId vertex_id, const Cancel& cancel) const {
-  if (TRY(shop_.store.acquire_blob(shop_.lease, blob))) return {};
-  const auto from = [&](const Stack& stack) -> Result<bool> {
-    for (const auto& layer : stack.layers()) {
-      if (layer->facts()->blob.digest != blob || !layer->base()) continue;
-      TRY(shop_.images.fetch_layers(*layer->base(), {blob}, shop_.sink, vertex_id, cancel));
-      return true;
-    }
-    return false;
-  };
-  for (std::size_t v = 0; v < solved_.size(); ++v)
-    if (solved_[v].output)
-      if (TRY(from(static_cast<const Stack&>(*solved_[v].output)))) return {};
-  for (const auto& vertex : plan_.graph.vertices()) {
-    const auto* image = static_cast<const DescribedOp&>(*vertex.op).image();
-    if (image != nullptr &&
-        std::ranges::any_of(image->manifest.layers(), [&](const auto& l) { return l.digest == blob; }))
-      return shop_.images.fetch_layers(*image, {blob}, shop_.sink, vertex_id, cancel);
+Status CacheExport::bring(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) const {
+  const Layer* came = nullptr;  // with an image or a cache
+  for (const auto& stack : stacks_) {
+    if (!stack) continue;
+    for (const auto& layer : stack->layers())
+      if (layer->facts()->blob.digest == blob) {
+        if (!layer->base()) return here(blob);
+        came = layer.get();
+      }
   }
-  if (import_ != nullptr) return import_->fetch(blob, vertex_id, cancel);
+  if (came == nullptr) return here(blob);  // written for this cache
+  return shop_.images.fetch_layers(*came->base(), {blob}, shop_.sink, vertex, cancel);
+}
+
+Status CacheExport::here(const oci::Digest& blob) const {
+  if (TRY(shop_.store.acquire_blob(shop_.lease, blob))) return {};
   return fail(Code::kNotFound, "the layer {} is not in the store any more", blob.text());
 }
 
@@ -240,7 +236,8 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
   const oci::Reference& name = *target.place.reference;
   const auto repository = shop_.images.client.repository(
       name, target.place.insecure ? registry::Trust::kAnybody : registry::Trust::kVerified);
-  std::set<oci::Digest> there;  // what the cache that is replaced has
+  const auto there = image::origin_of(name, repository.trust());
+  std::set<oci::Digest> had;  // what the cache that is replaced has
   if (const auto old = repository.manifest(name, cancel_)) {
     if (old->digest == document.manifest.digest) {
       say(vertex, "the cache is there already: " + document.manifest.digest.text());
@@ -249,16 +246,16 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
     if (oci::media_type::is_index(old->media_type)) {
       if (const auto index = oci::Index::parse(old->bytes, old->media_type))
         for (const auto& entry : index->manifests())
-          if (oci::media_type::layer_compression(entry.media_type)) there.insert(entry.digest);
+          if (oci::media_type::layer_compression(entry.media_type)) had.insert(entry.digest);
     } else if (const auto manifest = oci::Manifest::parse(old->bytes, old->media_type)) {
-      for (const auto& layer : manifest->layers()) there.insert(layer.digest);
+      for (const auto& layer : manifest->layers()) had.insert(layer.digest);
     }
   } else if (old.error().code() == Code::kCancelled) {
     return std::unexpected(old.error());
   }
   std::vector<oci::Descriptor> missing;
   for (const auto& layer : document.layers)
-    if (!there.contains(layer.digest)) missing.push_back(layer);
+    if (!had.contains(layer.digest)) missing.push_back(layer);
   TRY(image::for_each_parallel(
       missing.size(), shop_.images.client.parallel_transfers(), cancel_,
       [&](std::size_t i, const Cancel& inner) -> Status {
@@ -273,13 +270,12 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
             return got;
           });
         };
-        auto neighbour = TRY(image::neighbour_with(shop_.store, name, blob.digest));
+        auto neighbour = TRY(image::neighbour_with(shop_.store, name, there, blob.digest));
         if (!neighbour && import_ != nullptr) neighbour = import_->neighbour(name, blob.digest);
         const auto progress = [&](std::int64_t sent) { report.done(sent); };
         TRY(context(repository.upload(blob, open, neighbour, progress, inner), "while uploading {}",
                     blob.digest.text()));
-        if (neighbour) return {};
-        return image::remember_origin(shop_.store, name, blob.digest);
+        return store::Origins(shop_.store).note(there, blob.digest);
       }));
   const auto open_config = [&](std::int64_t offset) -> Result<layer::Source> {
     return layer::Source([&, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {

@@ -55,8 +55,10 @@ class CacheExport {
                                          const Blobs& blobs);
   [[nodiscard]] Status push(const CacheTarget& target, const Document& document, progress::VertexId vertex) const;
   [[nodiscard]] Status save(const CacheTarget& target, const Document& document) const;
-  /// Makes the bytes of a layer be here.
+  /// Makes the bytes of a layer be here, for this build to use.
   [[nodiscard]] Status bring(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) const;
+  /// kNotFound when the blob is not.
+  [[nodiscard]] Status here(const oci::Digest& blob) const;
   void say(progress::VertexId vertex, const std::string& what) const;
 
   const Workshop& shop_;

@@ -257,6 +257,25 @@ Shape shape_of(const Plan& plan, std::size_t vertex) {
   return shape;
 }
 
+/// What a stack of a cache would be as an image of that place: how its layers are pulled and checked is the same.
+Result<std::shared_ptr<const image::Resolved>> image_of(const CachePlace& place, const Stack& stack) {
+  static const oci::Reference kFolder = *oci::Reference::parse("cache.invalid/in/a/directory");
+  std::vector<oci::Descriptor> blobs;
+  oci::ImageConfigView view;
+  for (const auto& layer : stack.layers()) {
+    blobs.push_back(layer->facts()->blob);
+    view.diff_ids.push_back(layer->facts()->diff);
+  }
+  const auto config = oci::ImageConfig::make(std::move(view));
+  const auto manifest = oci::Manifest::make(
+      oci::Family::kOci, {.media_type = std::string(oci::media_type::kOciConfig), .digest = config.digest(), .size = 0},
+      blobs);
+  image::Resolved image{
+      place.reference.value_or(kFolder), manifest.digest(), manifest.media_type(), manifest, config, trust_of(place)};
+  if (!place.reference) image.own = TRY(image::LayoutDirectory::open(place.directory)).origin();
+  return std::make_shared<const image::Resolved>(std::move(image));
+}
+
 }  // namespace
 
 Result<std::vector<ReadCache>> read_cache(const CachePlace& place, const Workshop& shop, const Cancel& cancel) {
@@ -338,15 +357,24 @@ std::optional<std::string> CacheImport::stack_of(const ReadCache& cache, const b
   return std::nullopt;
 }
 
-std::optional<solver::Record> CacheImport::by_own_key(std::size_t vertex, const solver::Key& key) const {
-  for (const auto& cache : caches_)
-    for (const std::size_t number : cache.lookup.of(key)) {
+std::optional<std::string> CacheImport::offer(std::size_t cache, const buildcache::Record& record, std::size_t vertex) {
+  auto value = stack_of(caches_[cache], record, vertex);
+  if (!value) return value;
+  const std::lock_guard lock(offered_mutex_);
+  offered_.insert_or_assign(oci::Digest::of(*value), cache);
+  return value;
+}
+
+std::optional<solver::Record> CacheImport::by_own_key(std::size_t vertex, const solver::Key& key) {
+  for (std::size_t c = 0; c < caches_.size(); ++c)
+    for (const std::size_t number : caches_[c].lookup.of(key)) {
+      const auto& cache = caches_[c];
       const auto& record = cache.lookup.record(number);
       // A fast key names the key that dependents see, which has the same result.
       const auto& inputs = record.inputs;
       if (inputs.size() > 1 || (inputs.size() == 1 && inputs[0].size() != 1)) continue;
       const auto& shown = inputs.empty() ? record : cache.lookup.record(inputs[0][0].record);
-      if (auto value = stack_of(cache, record, vertex)) return solver::Record{shown.digest, *std::move(value)};
+      if (auto value = offer(c, record, vertex)) return solver::Record{shown.digest, *std::move(value)};
     }
   return std::nullopt;
 }
@@ -419,93 +447,51 @@ Result<std::optional<solver::Record>> CacheImport::find(std::size_t vertex, cons
   if (caches_.empty()) return std::nullopt;
   if (auto own = by_own_key(vertex, key)) return own;
   for (const auto& [cache, number] : TRY(matches(vertex, outputs)))
-    if (auto value = stack_of(caches_[cache], caches_[cache].lookup.record(number), vertex))
+    if (auto value = offer(cache, caches_[cache].lookup.record(number), vertex))
       return solver::Record{key, *std::move(value)};
   return std::nullopt;
 }
 
-Status CacheImport::attach(const Stack& stack, const Cancel& cancel) {
-  Status attached = find_origin(stack, cancel);
-  if (attached || attached.error().code() == Code::kCancelled) return attached;
-  shop_.sink.on(progress::Warning{"a cached result is not used: " + attached.error().what()});
-  return std::unexpected(std::move(attached).error().with_code(Code::kNotFound));
-}
-
-Status CacheImport::find_origin(const Stack& stack, const Cancel& cancel) {
-  std::vector<const Layer*> missing;
-  for (const auto& layer : stack.layers()) {
-    const LayerFacts facts = *layer->facts();
-    if (!TRY(shop_.store.acquire_blob(shop_.lease, facts.blob.digest)))
-      missing.push_back(layer.get());
-    else
-      TRY(image::verify_layer(shop_.store, facts.blob, facts.diff, cancel));
+Result<std::shared_ptr<Stack>> CacheImport::decode(std::string_view value) const {
+  auto stack = TRY(Stack::decode(value));
+  const CachePlace* place = nullptr;
+  {
+    const std::lock_guard lock(offered_mutex_);
+    const auto offered = offered_.find(oci::Digest::of(value));
+    if (offered != offered_.end()) place = caches_[offered->second].place;
   }
-  if (missing.empty()) return {};
-  for (const auto& cache : caches()) {
-    const bool all = std::ranges::all_of(
-        missing, [&](const Layer* layer) { return cache.blobs.contains(layer->facts()->blob.digest); });
-    if (!all) continue;
-    std::vector<oci::Descriptor> blobs;
-    oci::ImageConfigView view;
-    for (const auto& layer : stack.layers()) {
-      blobs.push_back(layer->facts()->blob);
-      view.diff_ids.push_back(layer->facts()->diff);
-    }
-    if (!cache.place->reference) {
-      TRY(take_from_folder(*cache.place, blobs, cancel));
-      for (const Layer* layer : missing)
-        TRY(image::verify_layer(shop_.store, layer->facts()->blob, layer->facts()->diff, cancel));
-      return {};
-    }
-    // What the result would be as an image: how its layers are pulled and checked is the same.
-    const auto config = oci::ImageConfig::make(std::move(view));
-    const auto manifest = oci::Manifest::make(
-        oci::Family::kOci,
-        {.media_type = std::string(oci::media_type::kOciConfig), .digest = config.digest(), .size = 0}, blobs);
-    const auto origin = std::make_shared<const image::Resolved>(image::Resolved{
-        *cache.place->reference, manifest.digest(), manifest.media_type(), manifest, config, trust_of(*cache.place)});
-    TRY(check_there(*origin, missing, cancel));
-    for (const auto& layer : stack.layers()) layer->set_base(origin);
-    std::vector<oci::Digest> there;
-    for (const Layer* layer : missing) {
-      there.push_back(layer->facts()->blob.digest);
-      TRY(image::remember_origin(shop_.store, origin->reference, there.back()));
-    }
-    return image::remember_place(shop_.images, origin->reference, there);
+  if (place == nullptr) return stack;
+  const auto base = TRY(image_of(*place, *stack));
+  for (const auto& layer : stack->layers()) layer->set_base(base);
+  return stack;
+}
+
+Status CacheImport::check(const Stack& stack, const Cancel& cancel) const {
+  const auto& layers = stack.layers();
+  Status checked =
+      image::for_each_parallel(layers.size(), shop_.images.client.parallel_transfers(), cancel,
+                               [&](std::size_t i, const Cancel& inner) { return check_layer(*layers[i], inner); });
+  if (checked || checked.error().code() == Code::kCancelled) return checked;
+  shop_.sink.on(progress::Warning{"a cached result is not used: " + checked.error().what()});
+  return std::unexpected(std::move(checked).error().with_code(Code::kNotFound));
+}
+
+/// Of a registry nothing is fetched now, but what it has dropped must be known before the steps that need it are.
+Status CacheImport::check_layer(const Layer& layer, const Cancel& cancel) const {
+  const LayerFacts facts = *layer.facts();
+  const auto verify = [&] { return image::verify_layer(shop_.store, facts.blob, facts.diff, cancel); };
+  if (!layer.base()) return verify();
+  const image::Transfers transfers(shop_.images, *layer.base(), shop_.sink, 0);
+  if (TRY(shop_.images.holds(*layer.base(), facts.blob.digest))) return verify();
+  if (layer.base()->own) {  // a directory
+    (void)TRY(transfers.ensure(facts.blob, nullptr, cancel));
+    return verify();
   }
-  return fail(Code::kNotFound, "a layer of the result is not here any more");
-}
-
-Status CacheImport::check_there(const image::Resolved& origin, const std::vector<const Layer*>& layers,
-                                const Cancel& cancel) const {
-  // Nothing is fetched now, but what a registry has dropped must be known before the steps that need it are.
-  const auto repository = shop_.images.client.repository(origin.reference, origin.trust);
-  return image::for_each_parallel(layers.size(), shop_.images.client.parallel_transfers(), cancel,
-                                  [&](std::size_t i, const Cancel& inner) -> Status {
-                                    const oci::Digest blob = layers[i]->facts()->blob.digest;
-                                    if (TRY(repository.has_blob(blob, inner))) return {};
-                                    return fail(Code::kNotFound, "the layer {} is not in {} any more", blob.text(),
-                                                origin.reference.familiar());
-                                  });
-}
-
-Status CacheImport::take_from_folder(const CachePlace& place, const std::vector<oci::Descriptor>& blobs,
-                                     const Cancel& cancel) const {
-  const auto layout = TRY(image::LayoutDirectory::open(place.directory));
-  for (const auto& blob : blobs) (void)TRY(layout.take(shop_.store, shop_.lease, blob, cancel));
-  return {};
-}
-
-Status CacheImport::fetch(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) {
-  for (const auto& cache : caches()) {
-    const auto found = cache.blobs.find(blob);
-    if (found == cache.blobs.end()) continue;
-    if (!cache.place->reference) return take_from_folder(*cache.place, {found->second.descriptor}, cancel);
-    const image::Transfers transfers(shop_.images, *cache.place->reference, shop_.sink, vertex, trust_of(*cache.place));
-    (void)TRY(transfers.ensure(found->second.descriptor, nullptr, cancel));
-    return {};
-  }
-  return fail(Code::kNotFound, "the layer {} is not in the store any more", blob.text());
+  const bool here = TRY(shop_.store.acquire_blob(shop_.lease, facts.blob.digest)).has_value();
+  if (here && TRY(transfers.proofs().ask(facts.blob.digest, cancel))) return verify();
+  if (TRY(transfers.repository().has_blob(facts.blob.digest, cancel))) return {};
+  return fail(Code::kNotFound, "the layer {} is not in {}", facts.blob.digest.text(),
+              layer.base()->reference.familiar());
 }
 
 std::optional<std::string> CacheImport::neighbour(const oci::Reference& reference, const oci::Digest& blob) {

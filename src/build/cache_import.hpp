@@ -55,15 +55,16 @@ class CacheImport {
   [[nodiscard]] Result<std::optional<solver::Record>> find(std::size_t vertex, const solver::Key& key,
                                                            const std::vector<solver::OutputPtr>& outputs);
 
-  /// Gives the layers of a stack that came out of a cache their origin: what is missing is fetched when it is needed.
-  /// kNotFound, and a warning, when that can not be done: the step has to run.
-  [[nodiscard]] Status attach(const Stack& stack, const Cancel& cancel);
+  /// The stack of a record. When a cache gave it, its layers come with that cache, as those of a base image with their
+  /// registry: what is here may be used when the cache has it too (image/proofs.hpp), what is missing is fetched when
+  /// it is needed.
+  [[nodiscard]] Result<std::shared_ptr<Stack>> decode(std::string_view value) const;
+  /// Whether the layers of such a stack can be had. kNotFound, and a warning, when not: the step has to run.
+  [[nodiscard]] Status check(const Stack& stack, const Cancel& cancel) const;
 
   /// Contents that caches know to stand for an input of a vertex, as records: what it takes of a tree that is not here.
   [[nodiscard]] Result<std::vector<oci::Digest>> contents(std::size_t vertex, std::size_t input);
 
-  /// Makes the bytes of a layer that a cache has be here; kNotFound when none has it.
-  [[nodiscard]] Status fetch(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel);
   /// A repository of the registry of `reference` that a cache has the blob in.
   [[nodiscard]] std::optional<std::string> neighbour(const oci::Reference& reference, const oci::Digest& blob);
 
@@ -76,12 +77,11 @@ class CacheImport {
   using Matches = std::vector<std::pair<std::size_t, std::size_t>>;  ///< cache, record
 
   void read_all();
-  [[nodiscard]] Status find_origin(const Stack& stack, const Cancel& cancel);
-  [[nodiscard]] Status check_there(const image::Resolved& origin, const std::vector<const Layer*>& layers,
-                                   const Cancel& cancel) const;
-  [[nodiscard]] Status take_from_folder(const CachePlace& place, const std::vector<oci::Descriptor>& blobs,
-                                        const Cancel& cancel) const;
-  [[nodiscard]] std::optional<solver::Record> by_own_key(std::size_t vertex, const solver::Key& key) const;
+  [[nodiscard]] Status check_layer(const Layer& layer, const Cancel& cancel) const;
+  [[nodiscard]] std::optional<solver::Record> by_own_key(std::size_t vertex, const solver::Key& key);
+  /// What stack_of() gives, which decode() will know again.
+  [[nodiscard]] std::optional<std::string> offer(std::size_t cache, const buildcache::Record& record,
+                                                 std::size_t vertex);
   /// The text of a stack for a result, if it may stand for the vertex.
   [[nodiscard]] std::optional<std::string> stack_of(const ReadCache& cache, const buildcache::Record& record,
                                                     std::size_t vertex) const;
@@ -97,6 +97,8 @@ class CacheImport {
   std::vector<ReadCache> caches_;
   std::mutex mutex_;  ///< of matches_
   std::map<std::size_t, Matches> matches_;
+  mutable std::mutex offered_mutex_;
+  std::map<oci::Digest, std::size_t> offered_;  ///< by digest of the text of a stack: the cache that has it
 };
 
 }  // namespace slipway::build

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "build/recompress.hpp"
 #include "build/target_platforms.hpp"
+#include "image/transfers.hpp"
 #include "layer/owner.hpp"
 #include "sys/child.hpp"
 #include "sys/file.hpp"
@@ -157,9 +158,38 @@ Result<Exported> write_image(const Workshop& shop, const PlatformResult& result,
       format.family, {.media_type = std::string(config_type), .digest = config_blob.digest, .size = config_blob.size},
       std::move(layers), format.annotations_of(Annotation::Place::kManifest, plan.platform));
   TRY(keep(shop, manifest.raw()));
+  TRY(note_layers(shop, stack, manifest.descriptor()));
   Exported out{manifest.descriptor(), config_blob.digest};
   out.manifest.annotations = format.annotations_of(Annotation::Place::kManifestDescriptor, plan.platform);
   return out;
+}
+
+namespace {
+
+/// Where a layer of an image is to be had, if anywhere but under a name of this store.
+Result<std::optional<oci::Reference>> place_of(const Workshop& shop, const image::Resolved& image,
+                                               const oci::Digest& blob) {
+  if (image.own) return image::place_of(shop.store, image.manifest.digest(), blob);
+  return image.reference;
+}
+
+}  // namespace
+
+Status note_layers(const Workshop& shop, const Stack& stack, const oci::Descriptor& descriptor) {
+  const auto manifest = TRY(
+      oci::Manifest::parse(TRY(shop.store.read_blob(descriptor.digest, oci::kManifestLimit)), descriptor.media_type));
+  std::vector<oci::Digest> own = {manifest.config().digest};
+  for (std::size_t i = 0; i < manifest.layers().size(); ++i) {
+    const Layer& layer = *stack.layers().at(i);
+    const oci::Digest& blob = manifest.layers()[i].digest;
+    const bool as_it_came = layer.base() && layer.facts()->blob.digest == blob;
+    if (!as_it_came || TRY(shop.images.holds(*layer.base(), blob))) {
+      own.push_back(blob);
+    } else if (const auto place = TRY(place_of(shop, *layer.base(), blob))) {
+      TRY(image::remember_place(shop.store, manifest.digest(), *place, {blob}));
+    }
+  }
+  return store::Origins(shop.store).note(store::Origin::image(manifest.digest()), own);
 }
 
 Result<Exported> write_index(const Workshop& shop, const std::vector<PlatformResult>& results,
@@ -172,6 +202,9 @@ Result<Exported> write_index(const Workshop& shop, const std::vector<PlatformRes
   const oci::Index index = oci::Index::make(format.family, std::move(entries),
                                             format.annotations_of(Annotation::Place::kIndex, std::nullopt));
   TRY(keep(shop, index.raw()));
+  std::vector<oci::Digest> own;
+  for (const auto& image : images) own.push_back(image.manifest.digest);
+  TRY(store::Origins(shop.store).note(store::Origin::image(index.digest()), own));
   Exported out{index.descriptor(), index.digest()};
   out.manifest.annotations = format.annotations_of(Annotation::Place::kIndexDescriptor, std::nullopt);
   return out;

@@ -25,6 +25,10 @@ struct PlatformResult {
                                            const std::string& inline_cache, progress::VertexId vertex,
                                            const Cancel& cancel);
 
+/// Notes what of an image that write_image() wrote is rightly here, which makes it the image's own (image/proofs.hpp),
+/// and where the rest is to be had.
+[[nodiscard]] Status note_layers(const Workshop& shop, const Stack& stack, const oci::Descriptor& manifest);
+
 /// Writes the index of `images`, one per result and in their order, as a blob; a manifest list when they are of
 /// docker's types.
 [[nodiscard]] Result<Exported> write_index(const Workshop& shop, const std::vector<PlatformResult>& results,

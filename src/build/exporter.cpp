@@ -75,9 +75,16 @@ Result<Exported> Exporter::run() {
     if (output.push) TRY(push(output));
   if (tools_.exported) {
     for (const auto& result : results_) TRY(fetch_layers(shop_, result.stack, vertex_, cancel_));
+    TRY(settle());
     TRY(tools_.exported(shop_.images, main.manifest));
   }
+  TRY(settle());
   return main;
+}
+
+Status Exporter::settle() const {
+  for (const auto& [result, manifest] : manifests_) TRY(note_layers(shop_, result->stack, manifest));
+  return {};
 }
 
 Result<Exported> Exporter::image(const ImageFormat& format) {
@@ -92,6 +99,7 @@ Result<Exported> Exporter::image(const ImageFormat& format) {
     const std::string records = TRY(inline_records(result));
     of_platforms.push_back(
         TRY(write_image(shop_, result, request_.source_date_epoch, whole, records, vertex_, cancel_)));
+    manifests_.emplace_back(&result, of_platforms.back().manifest);
     say("exporting manifest " + of_platforms.back().manifest.digest.text());
     say("exporting config " + of_platforms.back().config.text());
   }
@@ -133,6 +141,11 @@ Status Exporter::keep(const Output& output) {
   const Exported image = TRY(this->image(output.format));
   const auto names = TRY(stored_names(output, image));
   if (names.empty() && !kept_.empty()) return {};
+  for (const auto& name : names) {
+    const auto before = TRY(shop_.store.find_name(shop_.scope, name));
+    if (!before || before->target != image.manifest.digest)
+      TRY(image::make_own(shop_.store, {name}, image.manifest.digest));
+  }
   TRY(shop_.store.set_names(shop_.scope, names, image.manifest.digest, image.manifest.media_type,
                             store::Durable::kYes));
   for (const auto& name : names) {

@@ -40,6 +40,8 @@ class Exporter {
   [[nodiscard]] Result<std::string> inline_records(const PlatformResult& result) const;
   /// Makes the bytes of a layer be here, for a push.
   [[nodiscard]] Status bring(const oci::Descriptor& blob, const Cancel& cancel) const;
+  /// Notes what has come to be here of what was written (note_layers()).
+  [[nodiscard]] Status settle() const;
   [[nodiscard]] Status keep(const Output& output);
   [[nodiscard]] Status push(const Output& output);
   [[nodiscard]] Result<std::vector<oci::Reference>> stored_names(const Output& output, const Exported& image) const;
@@ -55,6 +57,7 @@ class Exporter {
   const CacheExport& travelling_;
   const Cancel& cancel_;
   std::vector<std::pair<ImageFormat, Exported>> images_;
+  std::vector<std::pair<const PlatformResult*, oci::Descriptor>> manifests_;  ///< of all that were written
   std::vector<oci::Reference> kept_;  ///< names that are set: the first output that has one wins
   std::vector<std::string> called_;
 };

@@ -3,6 +3,7 @@
 // follows) and opening what --build-context names.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
@@ -52,13 +53,13 @@ struct Plan {
   std::deque<dockerfile::Instruction> triggers;   ///< ONBUILD of base images; places point into it
 };
 
-/// Gives progress ids in order of appearance.
+/// Gives progress ids in order of appearance. Thread safe.
 class VertexIds {
  public:
   [[nodiscard]] progress::VertexId next() { return ++last_; }
 
  private:
-  progress::VertexId last_ = 0;
+  std::atomic<progress::VertexId> last_ = 0;
 };
 
 /// Opens the context when the first COPY needs it; the same object for all.

@@ -28,11 +28,15 @@ std::vector<std::string> rests_upon(const std::vector<solver::OutputPtr>& inputs
 
 }  // namespace
 
-Result<solver::OutputPtr> LayerOp::load(std::string_view value, const std::vector<solver::Key>&, const Cancel& cancel) {
-  auto stack = Stack::decode(value);
+Result<solver::OutputPtr> load_stack(const OpContext& context, std::string_view value, const Cancel& cancel) {
+  auto stack = context.caches != nullptr ? context.caches->decode(value) : Stack::decode(value);
   if (!stack) return fail(Code::kNotFound, "the record is of another version");
-  if (context_.caches != nullptr) TRY(context_.caches->attach(**stack, cancel));
+  if (context.caches != nullptr) TRY(context.caches->check(**stack, cancel));
   return *std::move(stack);
+}
+
+Result<solver::OutputPtr> LayerOp::load(std::string_view value, const std::vector<solver::Key>&, const Cancel& cancel) {
+  return load_stack(context_, value, cancel);
 }
 
 Result<solver::OutputPtr> LayerOp::run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) {

@@ -9,6 +9,10 @@
 
 namespace slipway::build {
 
+/// The layers of a record; kNotFound when they can not be had (CacheImport::check).
+[[nodiscard]] Result<solver::OutputPtr> load_stack(const OpContext& context, std::string_view value,
+                                                   const Cancel& cancel);
+
 class LayerOp : public DescribedOp {
  public:
   LayerOp(const OpContext& context, Place place) : context_(context), place_(std::move(place)) {}

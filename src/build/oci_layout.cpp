@@ -29,12 +29,12 @@ class Layout {
     return shop_.store.read_blob(descriptor.digest, limit);
   }
 
-  /// A blob into the store, verified. What is here is not read again with every build.
+  /// A blob into the store, verified. What was taken before is not read again with every build.
   Status take(const oci::Descriptor& descriptor) const {
-    if (TRY(shop_.store.acquire_blob(shop_.lease, descriptor.digest))) return {};
-    (void)TRY(directory_.take(shop_.store, shop_.lease, descriptor, cancel_));
+    (void)TRY(directory_.bring(shop_.store, shop_.lease, descriptor, cancel_));
     return {};
   }
+  const store::Origin& origin() const { return directory_.origin(); }
 
  private:
   Layout(image::LayoutDirectory directory, const Workshop& shop, const Cancel& cancel)
@@ -69,7 +69,9 @@ Result<image::Resolved> take_layout(const LayoutAddress& address, const oci::Ref
         return fail(Code::kFailedPrecondition, "its layer {} is no file system layer", layer.digest.text());
       TRY(layout.take(layer));
     }
-    return image::Resolved{reference, target.digest, target.media_type, std::move(manifest), std::move(config)};
+    image::Resolved image{reference, target.digest, target.media_type, std::move(manifest), std::move(config)};
+    image.own = layout.origin();
+    return image;
   };
   return context(work(), "while reading the OCI layout {}", quoted(address.directory, 300));
 }

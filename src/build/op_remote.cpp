@@ -16,10 +16,7 @@ class RemoteOp final : public DescribedOp {
 
   Result<solver::OutputPtr> load(std::string_view value, const std::vector<solver::Key>&,
                                  const Cancel& cancel) override {
-    auto stack = Stack::decode(value);
-    if (!stack) return fail(Code::kNotFound, "the record is of another version");
-    if (context_.caches != nullptr) TRY(context_.caches->attach(**stack, cancel));
-    return *std::move(stack);
+    return load_stack(context_, value, cancel);
   }
 
   Result<solver::OutputPtr> run(const std::vector<solver::OutputPtr>& inputs, const Cancel& cancel) override {

@@ -1,9 +1,11 @@
 #include "build/recompress.hpp"
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
 #include "base/text.hpp"
+#include "image/layer_check.hpp"
 #include "image/parallel.hpp"
 #include "layer/codec.hpp"
 #include "layer/hashed_target.hpp"
@@ -118,9 +120,12 @@ Result<std::optional<oci::Compression>> compression_of(const Workshop& shop, con
   return known ? known->compression : *told;
 }
 
-Status fetch(const Workshop& shop, const Layer& layer, progress::VertexId vertex, const Cancel& cancel) {
-  if (TRY(shop.store.acquire_blob(shop.lease, layer.facts()->blob.digest)) || !layer.base()) return {};
-  return shop.images.fetch_layers(*layer.base(), {}, shop.sink, vertex, cancel);
+/// Other bytes of the layer are known by its diff ID: it has to be that of bytes that may be used.
+Status fetch_and_verify(const Workshop& shop, const std::shared_ptr<Layer>& layer, progress::VertexId vertex,
+                        const Cancel& cancel) {
+  TRY(fetch_layers(shop, Stack({layer}), vertex, cancel));
+  const LayerFacts facts = *layer->facts();
+  return image::verify_layer(shop.store, facts.blob, facts.diff, cancel);
 }
 
 }  // namespace
@@ -137,7 +142,7 @@ Result<std::vector<oci::Descriptor>> layers_in(const ImageFormat& format, const 
     const auto compression = TRY(compression_of(shop, facts));
     const auto encoding = compression ? wanted(facts, *compression, format) : std::nullopt;
     if (!encoding) continue;
-    TRY(fetch(shop, *stack.layers()[i], vertex, cancel));
+    TRY(fetch_and_verify(shop, stack.layers()[i], vertex, cancel));
     work.emplace_back(i, *encoding);
   }
   if (work.empty()) return out;
@@ -154,7 +159,10 @@ Result<std::vector<oci::Descriptor>> layers_in(const ImageFormat& format, const 
 }
 
 Status fetch_layers(const Workshop& shop, const Stack& stack, progress::VertexId vertex, const Cancel& cancel) {
-  for (const auto& layer : stack.layers()) TRY(fetch(shop, *layer, vertex, cancel));
+  std::map<const image::Resolved*, std::vector<oci::Digest>> wanted;
+  for (const auto& layer : stack.layers())
+    if (layer->base()) wanted[layer->base().get()].push_back(layer->facts()->blob.digest);
+  for (const auto& [base, blobs] : wanted) TRY(shop.images.fetch_layers(*base, blobs, shop.sink, vertex, cancel));
   return {};
 }
 

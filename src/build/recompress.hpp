@@ -15,7 +15,7 @@ namespace slipway::build {
                                                              const Stack& stack, progress::VertexId vertex,
                                                              const Cancel& cancel);
 
-/// Makes sure that the bytes of all layers are here (for archives), fetching those of base images.
+/// Makes sure that the bytes of all layers are here and may be used (for archives), fetching those of base images.
 [[nodiscard]] Status fetch_layers(const Workshop& shop, const Stack& stack, progress::VertexId vertex,
                                   const Cancel& cancel);
 

@@ -1,6 +1,7 @@
 #include "build/stack.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.hpp"
 #include "layer/codec.hpp"
@@ -107,8 +108,10 @@ Result<std::optional<store::Snapshot>> tree_of(const Workshop& shop, const Layer
   return shop.store.acquire_snapshot(shop.lease, facts.chain);
 }
 
-Result<store::Snapshot> unpack_stored(const Workshop& shop, const LayerFacts& facts,
-                                      const std::optional<oci::ChainId>& parent, const Cancel& cancel) {
+/// The tree of a layer that was made here.
+Result<store::Snapshot> unpacked(const Workshop& shop, const LayerFacts& facts,
+                                 const std::optional<oci::ChainId>& parent, const Cancel& cancel) {
+  if (auto found = TRY(tree_of(shop, facts))) return *std::move(found);
   // One process unpacks, the others find it done.
   const sys::FileLock lock = TRY(shop.store.lock_key(facts.chain.digest, cancel));
   if (auto found = TRY(tree_of(shop, facts))) return *std::move(found);
@@ -152,21 +155,44 @@ Status share(const Workshop& shop, const Layer& layer, const std::optional<oci::
 
 }  // namespace
 
+namespace {
+
+/// The trees of the images that layers came with; each image is unpacked once.
+class BaseTrees {
+ public:
+  BaseTrees(const Workshop& shop, progress::VertexId vertex, const Cancel& cancel)
+      : shop_(shop), vertex_(vertex), cancel_(cancel) {}
+  Result<store::Snapshot> of(const Layer& layer) {
+    const auto& base = layer.base();
+    auto& trees = unpacked_[base.get()];
+    if (trees.empty()) trees = TRY(shop_.images.unpack(*base, shop_.sink, vertex_, cancel_));
+    const LayerFacts facts = *layer.facts();
+    for (const auto& tree : trees)
+      if (tree.chain == facts.chain) return tree;
+    return fail(Code::kInternal, "the layer {} is not one of {}", facts.blob.digest.text(), base->reference.familiar());
+  }
+
+ private:
+  const Workshop& shop_;
+  const progress::VertexId vertex_;
+  const Cancel& cancel_;
+  std::map<const image::Resolved*, std::vector<store::Snapshot>> unpacked_;
+};
+
+}  // namespace
+
 Result<std::vector<std::string>> Stack::lowers(const Workshop& shop, progress::VertexId vertex,
                                                const Cancel& cancel) const {
+  BaseTrees of_bases(shop, vertex, cancel);
   std::optional<oci::ChainId> parent;
   for (const auto& layer : layers_) {
     const auto facts = layer->facts();
     if (layer->original()) {
       TRY(share(shop, *layer, parent, vertex, cancel));
     } else if (!layer->directory()) {
-      auto snapshot = TRY(tree_of(shop, *facts));
-      if (!snapshot && layer->base()) {
-        for (const auto& unpacked : TRY(shop.images.unpack(*layer->base(), shop.sink, vertex, cancel)))
-          if (unpacked.chain == facts->chain) snapshot = unpacked;
-      }
-      if (!snapshot) snapshot = TRY(unpack_stored(shop, *facts, parent, cancel));
-      layer->set_directory(snapshot->directory, snapshot->empty);
+      const store::Snapshot snapshot =
+          layer->base() ? TRY(of_bases.of(*layer)) : TRY(unpacked(shop, *facts, parent, cancel));
+      layer->set_directory(snapshot.directory, snapshot.empty);
     }
     if (facts) parent = facts->chain;
   }

@@ -48,7 +48,8 @@ struct Workshop {
 
 class Layer {
  public:
-  /// Known from a record or a manifest. `base`: the image it came with, to fetch it when its bytes are not here.
+  /// Known from a record or a manifest. `base`: the image it came with, which says whether its bytes may be used and
+  /// where they are to be had; null of what was made here.
   Layer(LayerFacts facts, std::shared_ptr<const image::Resolved> base);
   /// Fresh from a step.
   Layer(store::SnapshotDraft draft, Timestamp created);
@@ -60,7 +61,9 @@ class Layer {
   [[nodiscard]] std::optional<std::string> directory() const;
   [[nodiscard]] std::optional<LayerFacts> facts() const;
   [[nodiscard]] Timestamp created() const { return created_; }
-  [[nodiscard]] const std::shared_ptr<const image::Resolved>& base() const { return base_; }
+  [[nodiscard]] const std::shared_ptr<const image::Resolved>& base() const {
+    return base_ || !original_ ? base_ : original_->base();
+  }
   [[nodiscard]] const std::shared_ptr<Layer>& original() const { return original_; }
   /// Of a layer that shares another's tree: whether the store has the tree under this one's name too.
   [[nodiscard]] bool shared() const { return shared_; }
@@ -68,7 +71,7 @@ class Layer {
   /// What of --cache-from it rests upon, sorted.
   [[nodiscard]] std::vector<std::string> caches() const;
   void set_caches(std::vector<std::string> caches) { caches_ = std::move(caches); }
-  /// Where its bytes are to be had when they are not here; given before the layer is shared.
+  /// Given before the layer is shared.
   void set_base(std::shared_ptr<const image::Resolved> base) { base_ = std::move(base); }
   /// Whether it holds something else than its step's key says; a layer that shares another's tree, where that does.
   [[nodiscard]] bool off_key() const { return off_key_ || (original_ && original_->off_key()); }

@@ -11,7 +11,7 @@ struct HeldLock final : solver::Records::Lock {
 }  // namespace
 
 // value of a record: the key that dependents see; its parts are the layers of the stack.
-Result<std::optional<solver::Record>> StoreRecords::find(const solver::Key& key) {
+Result<std::optional<solver::Record>> StoreRecords::find(std::size_t, const solver::Key& key) {
   const auto found = TRY(shop_.store.acquire_record(shop_.lease, scope_, key));
   if (!found) return std::nullopt;
   auto shown = oci::Digest::parse(found->value);

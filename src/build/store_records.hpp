@@ -11,7 +11,7 @@ class StoreRecords final : public solver::Records {
   /// Of the command's own scope.
   explicit StoreRecords(const Workshop& shop) : StoreRecords(shop, shop.scope) {}
   StoreRecords(const Workshop& shop, std::string scope) : shop_(shop), scope_(std::move(scope)) {}
-  Result<std::optional<solver::Record>> find(const solver::Key& key) override;
+  Result<std::optional<solver::Record>> find(std::size_t vertex, const solver::Key& key) override;
   Status put(const solver::Key& key, const solver::Record& record) override;
   Result<std::unique_ptr<Lock>> lock(const solver::Key& key, const Cancel& cancel) override;
 

@@ -13,23 +13,28 @@ std::string scope_for(const Workshop& shop, const std::vector<std::string>& cach
 
 }  // namespace
 
-TravellingRecords::TravellingRecords(const Workshop& shop, CacheImport* caches)
-    : shop_(shop), caches_(caches), own_(shop) {
+TravellingRecords::TravellingRecords(const Workshop& shop, Bases& bases, CacheImport* caches)
+    : shop_(shop), bases_(bases), caches_(caches), own_(shop) {
   if (caches != nullptr) borrowed_.emplace(shop, scope_for(shop, caches->names()));
 }
 
-Result<std::optional<solver::Record>> TravellingRecords::find(const solver::Key& key) {
-  auto record = TRY(own_.find(key));
-  if (!record && borrowed_) record = TRY(borrowed_->find(key));
+Result<std::optional<solver::Record>> TravellingRecords::find(std::size_t vertex, const solver::Key& key) {
+  auto record = TRY(own_.find(vertex, key));
+  if (!record && borrowed_) record = TRY(borrowed_->find(vertex, key));
+  if (record && !TRY(bases_.proven(vertex))) return std::nullopt;
   return record;
 }
 
 Status TravellingRecords::put(const solver::Key& key, const solver::Record& record) {
   if (!borrowed_) return own_.put(key, record);
-  const auto stack = TRY(Stack::decode(record.value));
+  const auto stack = TRY(caches_->decode(record.value));
   if (stack->caches().empty()) return own_.put(key, record);
-  for (const auto& layer : stack->layers())  // what was not fetched is found in its cache again
-    if (!TRY(shop_.store.acquire_blob(shop_.lease, layer->facts()->blob.digest))) return {};
+  for (const auto& layer : stack->layers()) {  // what was not fetched is found in its cache again
+    const oci::Digest blob = layer->facts()->blob.digest;
+    const bool here = layer->base() ? TRY(shop_.images.holds(*layer->base(), blob))
+                                    : TRY(shop_.store.acquire_blob(shop_.lease, blob)).has_value();
+    if (!here) return {};
+  }
   return borrowed_->put(key, record);
 }
 
@@ -48,7 +53,7 @@ Status TravellingRecords::keep(const std::vector<solver::Solved>& solved) {
   for (const auto& vertex : solved) {
     if (!vertex.value || !vertex.key || !vertex.fast || !vertex.output) continue;
     const auto stack = Stack::decode(*vertex.value);
-    if (!stack || (*stack)->caches().empty() || TRY(borrowed_->find(*vertex.key))) continue;
+    if (!stack || (*stack)->caches().empty() || TRY(borrowed_->find(0, *vertex.key))) continue;
     const solver::Record record{*vertex.key, *vertex.value};
     TRY(put(*vertex.key, record));
     if (*vertex.fast != *vertex.key) TRY(put(*vertex.fast, record));

@@ -3,11 +3,14 @@
 // What rests upon a foreign cache is kept apart from what was built here: a scope of its own per set of caches, in
 // which only builds look that name the same ones. So a poisoned cache can give results to those who chose to trust it,
 // and to nobody afterwards.
+//
+// A record of the store is found by what configs say of base images; it is given to who has shown that they are true.
 #pragma once
 
 #include <optional>
 #include <vector>
 
+#include "build/bases.hpp"
 #include "build/cache_import.hpp"
 #include "build/store_records.hpp"
 
@@ -15,9 +18,9 @@ namespace slipway::build {
 
 class TravellingRecords final : public solver::Records {
  public:
-  /// `caches` may be null.
-  TravellingRecords(const Workshop& shop, CacheImport* caches);
-  Result<std::optional<solver::Record>> find(const solver::Key& key) override;
+  /// `caches` may be null. All of it outlives the object.
+  TravellingRecords(const Workshop& shop, Bases& bases, CacheImport* caches);
+  Result<std::optional<solver::Record>> find(std::size_t vertex, const solver::Key& key) override;
   Status put(const solver::Key& key, const solver::Record& record) override;
   Result<std::optional<solver::Record>> find_otherwise(std::size_t vertex, const solver::Key& key,
                                                        const std::vector<solver::OutputPtr>& outputs) override;
@@ -28,6 +31,7 @@ class TravellingRecords final : public solver::Records {
 
  private:
   const Workshop& shop_;
+  Bases& bases_;
   CacheImport* caches_;
   StoreRecords own_;
   std::optional<StoreRecords> borrowed_;

@@ -24,6 +24,7 @@
 #include "cli/password.hpp"
 #include "cli/registry_name.hpp"
 #include "cli/workplace.hpp"
+#include "image/proofs.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -54,6 +55,7 @@ Result<oci::Descriptor> load_one(const image::Images& images, const std::string&
   if (S_ISDIR(info.st_mode)) {
     const build::Workshop shop{images.store, images.lease, images, sink, images.scope};
     const auto image = TRY(build::take_layout({.directory = path}, name, oci::Platform::host(), shop, cancel));
+    TRY(image::note_own_blobs(store::Origins(images.store), image.manifest));
     return image.manifest.descriptor();
   }
   const auto input = TRY(open_input(path, cancel));

@@ -18,6 +18,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
                            quoted(path))
                  : context(image::load(store, lease, input->source, session.cancel), "while loading the archive"));
   for (const auto& image : loaded) {
+    TRY(image::make_own(store, image.references, image.target));
     TRY(store.set_names(session.scope, image.references, image.target, image.media_type, store::Durable::kYes));
     for (const auto& name : image.references)
       TRY(session.out.write(fmt::format("Loaded image: {}\n", name.familiar())));

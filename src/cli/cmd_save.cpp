@@ -52,7 +52,7 @@ Status complete(Session& session, Workplace& place, const std::vector<image::Sav
     sink.on(progress::Started{++vertex, "collecting " + name.familiar()});
     const auto fetch_all = [&]() -> Status {
       for (const auto& one : TRY(image::present_images(place.store, item.target, item.media_type)))
-        TRY(images.fetch_blobs(name, one.manifest, sink, vertex, session.cancel));
+        TRY(images.fetch_named(name, one.manifest, sink, vertex, session.cancel));
       return {};
     };
     const Status fetched = fetch_all();

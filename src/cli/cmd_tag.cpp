@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/workplace.hpp"
@@ -9,7 +11,13 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto name = TRY(parse_tag(arguments.positional()[1]));
   auto store = TRY(session.open_store());
   const auto lease = TRY(store.lease("tag"));
-  const auto found = TRY(find_and_hold(store, lease, session.scope, arguments.positional()[0]));
+  const std::string& text = arguments.positional()[0];
+  const auto found = TRY(find_and_hold(store, lease, session.scope, text));
+  // By an id it is held under any of its names, by a name under that one.
+  auto held_by = found.references;
+  const auto given = oci::Reference::parse(text);
+  if (given && std::ranges::find(held_by, given->canonical()) != held_by.end()) held_by = {given->canonical()};
+  TRY(image::make_own_too(store, name, found.target, found.media_type, held_by));
   TRY(store.set_name(session.scope, name, found.target, found.media_type, store::Durable::kYes));
   return 0;
 }

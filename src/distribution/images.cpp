@@ -1,7 +1,8 @@
 // A mirror without an upstream: images that this store has under the upstream's name (loaded, pulled or built here)
-// become the repository's, as far as their blobs are here.
+// become the repository's, as far as their blobs are here and theirs to use.
 #include "distribution/document.hpp"
 #include "distribution/mirror.hpp"
+#include "image/image.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
 
@@ -25,13 +26,14 @@ Status Mirror::take_images(const std::string& repository) {
       const auto known = TRY(repositories_.find_tag(repository, tags[0]));
       if (known && known->manifest.digest == name.target) continue;
     }
-    TRY(take_image(repository, name.target, name.media_type, tags, 0));
+    TRY(take_image(*parsed, name.target, name.media_type, tags, 0));
   }
   return {};
 }
 
-Status Mirror::take_image(const std::string& repository, const oci::Digest& digest, const std::string& media_type,
+Status Mirror::take_image(const oci::Reference& name, const oci::Digest& digest, const std::string& media_type,
                           const std::vector<std::string>& tags, int depth) {
+  const std::string& repository = name.repository();
   const auto bytes = store_.read_blob(digest, oci::kManifestLimit);
   if (!bytes && bytes.error().code() == Code::kNotFound) return {};  // another platform's, not pulled
   if (!bytes) return std::unexpected(bytes.error());
@@ -39,11 +41,13 @@ Status Mirror::take_image(const std::string& repository, const oci::Digest& dige
   document.manifest.digest = digest;
   document.manifest.sparse = true;
   for (const auto& blob : document.manifest.blobs) {
+    if (!TRY(image::holds_named(store_, name, digest, blob))) continue;
     const auto linked = repositories_.link_blob(repository, blob);
     if (!linked && linked.error().code() != Code::kNotFound) return linked;
   }
   if (depth < kIndexDepth)
-    for (const auto& child : document.manifest.manifests) TRY(take_image(repository, child, "", {}, depth + 1));
+    for (const auto& child : document.manifest.manifests)
+      if (TRY(image::holds_named(store_, name, digest, child))) TRY(take_image(name, child, "", {}, depth + 1));
   TRY(repositories_.put_manifest(repository, document.manifest, tags));
   return {};
 }

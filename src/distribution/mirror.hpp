@@ -112,7 +112,7 @@ class Mirror {
 
   // images.cpp: what the store has under the upstream's name
   Status take_images(const std::string& repository);
-  Status take_image(const std::string& repository, const oci::Digest& digest, const std::string& media_type,
+  Status take_image(const oci::Reference& name, const oci::Digest& digest, const std::string& media_type,
                     const std::vector<std::string>& tags, int depth);
 
   store::Store& store_;

@@ -9,6 +9,7 @@
 #include "image/archive.hpp"
 #include "image/image.hpp"
 #include "image/layer_check.hpp"
+#include "image/proofs.hpp"
 #include "layer/codec.hpp"
 #include "layer/tar_reader.hpp"
 #include "oci/json.hpp"
@@ -29,7 +30,7 @@ std::string in_archive(std::string_view what) { return fmt::format("while readin
 class Loader {
  public:
   Loader(Archive& archive, store::Store& store, const store::Lease& lease, const Cancel& cancel)
-      : archive_(archive), store_(store), lease_(lease), cancel_(cancel) {}
+      : archive_(archive), store_(store), origins_(store), lease_(lease), cancel_(cancel) {}
 
   /// The one image that a layout's index.json holds under this tag or digest (choose()).
   Result<Loaded> load_one(const std::string& tag, const std::string& digest) {
@@ -104,6 +105,7 @@ class Loader {
     struct Visit {
       oci::Descriptor descriptor;
       int depth = 0;
+      std::optional<oci::Digest> index = {};  ///< that names it
     };
     std::deque<Visit> queue = {{top, 0}};
     std::size_t images = 0;
@@ -115,11 +117,12 @@ class Loader {
       const auto& descriptor = visit.descriptor;
       if (visit.depth > 0 && !archive_.has(descriptor.digest)) continue;
       TRY(archive_.blob(descriptor.digest, descriptor.size));
+      if (visit.index) TRY(origins_.note(store::Origin::image(*visit.index), descriptor.digest));
       std::string raw = TRY(store_.read_blob(descriptor.digest, oci::kManifestLimit));
       if (oci::media_type::is_index(descriptor.media_type)) {
         if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
         const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
-        for (const auto& entry : index.manifests()) queue.push_back({entry, visit.depth + 1});
+        for (const auto& entry : index.manifests()) queue.push_back({entry, visit.depth + 1, descriptor.digest});
       } else if (oci::media_type::is_manifest(descriptor.media_type)) {
         TRY(context(check_manifest(TRY(oci::Manifest::parse(std::move(raw), descriptor.media_type)), image),
                     "while checking manifest {}", descriptor.digest.text()));
@@ -158,7 +161,7 @@ class Loader {
         TRY(note_compressed(member, diffs[i]));
       }
     }
-    return {};
+    return note_own_blobs(origins_, manifest);
   }
 
   // --- docker-archive
@@ -203,6 +206,7 @@ class Loader {
                                                .size = member.blob.size},
                                               std::move(layers));
     const auto blob = TRY(store_.put_blob(lease_, manifest.raw()));
+    TRY(note_own_blobs(origins_, manifest));
     const std::size_t at = add(blob.digest, manifest.media_type());
     by_config_.emplace(member.blob.digest, at);
     return at;
@@ -260,6 +264,7 @@ class Loader {
 
   Archive& archive_;
   store::Store& store_;
+  store::Origins origins_;
   const store::Lease& lease_;
   const Cancel& cancel_;
   std::vector<Loaded> images_;
@@ -415,6 +420,7 @@ Result<Loaded> import_rootfs(store::Store& store, const store::Lease& lease, con
         .digest = stored.layer.blob.digest,
         .size = stored.layer.blob.size}});
   const auto blob = TRY(store.put_blob(lease, manifest.raw()));
+  TRY(note_own_blobs(store::Origins(store), manifest));
   return Loaded{blob.digest, manifest.media_type(), {}};
 }
 

@@ -19,6 +19,7 @@
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
 #include "registry/client.hpp"
+#include "store/origins.hpp"
 #include "store/store.hpp"
 
 namespace slipway::image {
@@ -39,6 +40,8 @@ struct Resolved {
   registry::Trust trust = registry::Trust::kVerified;  ///< of where its layers come from
   bool named = false;                                  ///< resolve() gave it its name, before its layers were seen
   std::optional<store::Name> replaced;                 ///< what had that name until then
+  /// Whose word its blobs are used on, when it is not the repository's (image/proofs.hpp).
+  std::optional<store::Origin> own = {};
 };
 
 /// How an image is pushed.
@@ -73,9 +76,16 @@ struct Images {
   /// The layers among them, all or those that `wanted` names.
   [[nodiscard]] Status fetch_layers(const Resolved& image, const std::vector<oci::Digest>& wanted, progress::Sink& sink,
                                     progress::VertexId vertex, const Cancel& cancel) const;
-  /// As fetch(), of a manifest that is here; `reference` says where from.
-  [[nodiscard]] Status fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,
+  /// As fetch(), of a manifest that a name of this store leads to.
+  [[nodiscard]] Status fetch_named(const oci::Reference& name, const oci::Manifest& manifest, progress::Sink& sink,
                                    progress::VertexId vertex, const Cancel& cancel) const;
+  /// Whose word the image's blobs are used on.
+  [[nodiscard]] store::Origin origin(const Resolved& image) const;
+  /// Whether a blob of the image is here and may be used (image/proofs.hpp); nobody is asked.
+  [[nodiscard]] Result<bool> holds(const Resolved& image, const oci::Digest& blob) const;
+  /// Makes sure that the layers are what the config says and may be used: fetches those that are not known to.
+  [[nodiscard]] Status prove(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
+                             const Cancel& cancel) const;
   /// resolve + unpack: `slipway pull` returns when the layers are unpacked.
   [[nodiscard]] Result<Resolved> pull(const oci::Reference& reference, const oci::Platform& platform,
                                       progress::Sink& sink, const Cancel& cancel) const;
@@ -85,6 +95,19 @@ struct Images {
                                              const oci::Reference& reference, progress::Sink& sink,
                                              const Cancel& cancel, const PushOptions& options = {}) const;
 };
+
+/// For an image that was made, loaded or imported here and is about to get these names: whatever a registry has under
+/// them, its blobs are this store's own (image/proofs.hpp).
+[[nodiscard]] Status make_own(const store::Store& store, const std::vector<oci::Reference>& names,
+                              const oci::Digest& target);
+/// Whether a document that `name` leads to may be given out with the blob that it names: image/proofs.hpp, whatever the
+/// repository was believed by when it served them.
+[[nodiscard]] Result<bool> holds_named(const store::Store& store, const oci::Reference& name,
+                                       const oci::Digest& document, const oci::Digest& blob);
+/// As make_own(), for one that is here under the names `held_by`: what may be used of it under them may be under the
+/// new one.
+[[nodiscard]] Status make_own_too(store::Store& store, const oci::Reference& name, const oci::Digest& target,
+                                  const std::string& media_type, const std::vector<std::string>& held_by);
 
 /// save: docker-archive and OCI layout in one tar (manifest.json + index.json + blobs/sha256/…), as docker ≥ 25 writes
 /// it; read by docker 20.10 and skopeo.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "image/layer_check.hpp"
 #include "image/parallel.hpp"
 #include "image/resolver.hpp"
 #include "image/transfers.hpp"
@@ -26,6 +27,21 @@ void take_name_back(const Images& images, const Resolved& image) {
     (void)images.store.set_name(images.scope, image.reference, before->target, before->media_type, store::Durable::kNo);
 }
 
+std::vector<const oci::Descriptor*> blobs_of(const oci::Manifest& manifest) {
+  std::vector<const oci::Descriptor*> blobs = {&manifest.config()};
+  for (const auto& layer : manifest.layers()) blobs.push_back(&layer);
+  return blobs;
+}
+
+Status ensure_all(const Images& images, const Transfers& transfers, const std::vector<const oci::Descriptor*>& blobs,
+                  const Cancel& cancel) {
+  return for_each_parallel(blobs.size(), images.client.parallel_transfers(), cancel,
+                           [&](std::size_t i, const Cancel& inner) -> Status {
+                             (void)TRY(transfers.ensure(*blobs[i], nullptr, inner));
+                             return {};
+                           });
+}
+
 }  // namespace
 
 Result<Resolved> Images::resolve(const oci::Reference& reference, const oci::Platform& platform, PullPolicy policy,
@@ -48,32 +64,41 @@ Result<std::vector<store::Snapshot>> Images::unpack(const Resolved& image, progr
 
 Status Images::fetch(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
                      const Cancel& cancel) const {
-  return fetch_blobs(image.reference, image.manifest, sink, vertex, cancel);
+  return ensure_all(*this, Transfers(*this, image, sink, vertex), blobs_of(image.manifest), cancel);
 }
 
 Status Images::fetch_layers(const Resolved& image, const std::vector<oci::Digest>& wanted, progress::Sink& sink,
                             progress::VertexId vertex, const Cancel& cancel) const {
-  const Transfers transfers(*this, image.reference, sink, vertex, image.trust);
   std::vector<const oci::Descriptor*> blobs;
   for (const auto& layer : image.manifest.layers())
     if (wanted.empty() || std::ranges::find(wanted, layer.digest) != wanted.end()) blobs.push_back(&layer);
-  return for_each_parallel(blobs.size(), client.parallel_transfers(), cancel,
-                           [&](std::size_t i, const Cancel& inner) -> Status {
-                             (void)TRY(transfers.ensure(*blobs[i], nullptr, inner));
-                             return {};
-                           });
+  return ensure_all(*this, Transfers(*this, image, sink, vertex), blobs, cancel);
 }
 
-Status Images::fetch_blobs(const oci::Reference& reference, const oci::Manifest& manifest, progress::Sink& sink,
+Status Images::fetch_named(const oci::Reference& name, const oci::Manifest& manifest, progress::Sink& sink,
                            progress::VertexId vertex, const Cancel& cancel) const {
-  const Transfers transfers(*this, reference, sink, vertex);
-  std::vector<const oci::Descriptor*> blobs = {&manifest.config()};
-  for (const auto& layer : manifest.layers()) blobs.push_back(&layer);
-  return for_each_parallel(blobs.size(), client.parallel_transfers(), cancel,
-                           [&](std::size_t i, const Cancel& inner) -> Status {
-                             (void)TRY(transfers.ensure(*blobs[i], nullptr, inner));
-                             return {};
-                           });
+  Transfers transfers(*this, name, sink, vertex);
+  transfers.stand_for(TRY(own_origin(store, transfers.proofs().repository(), manifest.digest())));
+  return ensure_all(*this, transfers, blobs_of(manifest), cancel);
+}
+
+Result<bool> Images::holds(const Resolved& image, const oci::Digest& blob) const {
+  if (!TRY(store.acquire_blob(lease, blob))) return false;
+  return store::Origins(store).has(origin(image), blob);
+}
+
+store::Origin Images::origin(const Resolved& image) const {
+  if (image.own) return *image.own;
+  return origin_of(image.reference, client.repository(image.reference, image.trust).trust());
+}
+
+Status Images::prove(const Resolved& image, progress::Sink& sink, progress::VertexId vertex,
+                     const Cancel& cancel) const {
+  TRY(fetch_layers(image, {}, sink, vertex, cancel));
+  const auto& layers = image.manifest.layers();
+  const auto& diffs = image.config.view().diff_ids;
+  for (std::size_t i = 0; i < layers.size(); ++i) TRY(verify_layer(store, layers[i], diffs.at(i), cancel));
+  return {};
 }
 
 Result<Resolved> Images::pull(const oci::Reference& reference, const oci::Platform& platform, progress::Sink& sink,

@@ -1,6 +1,8 @@
 #include "image/layout_directory.hpp"
 
+#include <cstdlib>
 #include <functional>
+#include <memory>
 
 #include "base/text.hpp"
 #include "sys/file.hpp"
@@ -46,7 +48,10 @@ Status read_through(int file, const std::string& path, std::int64_t size, const 
 }  // namespace
 
 Result<LayoutDirectory> LayoutDirectory::open(const std::string& path) {
-  return LayoutDirectory(path, TRY(sys::open(path, O_RDONLY | O_DIRECTORY)));
+  sys::Fd root = TRY(sys::open(path, O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), &::free);
+  if (!real) return fail_errno("cannot find out where {} is", quoted(path, 300));
+  return LayoutDirectory(path, store::Origin::folder(real.get()), std::move(root));
 }
 
 Result<std::string> LayoutDirectory::index_bytes() const {
@@ -102,6 +107,16 @@ Result<store::Blob> LayoutDirectory::take(store::Store& store, const store::Leas
   TRY(read_through(file.get(), path, descriptor.size, cancel,
                    [&](std::string_view bytes) { return writer.write(bytes); }));
   return writer.commit({.digest = descriptor.digest, .size = descriptor.size});
+}
+
+Result<store::Blob> LayoutDirectory::bring(store::Store& store, const store::Lease& lease,
+                                           const oci::Descriptor& descriptor, const Cancel& cancel) const {
+  const store::Origins origins(store);
+  if (TRY(origins.has(origin_, descriptor.digest)))
+    if (const auto here = TRY(store.acquire_blob(lease, descriptor.digest))) return *here;
+  const store::Blob blob = TRY(take(store, lease, descriptor, cancel));
+  TRY(origins.note(origin_, descriptor.digest));
+  return blob;
 }
 
 Result<oci::Descriptor> choose(const oci::Index& index, const std::string& tag, const std::string& digest) {

@@ -12,6 +12,7 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "oci/image.hpp"
+#include "store/origins.hpp"
 #include "store/store.hpp"
 #include "sys/fd.hpp"
 
@@ -33,11 +34,17 @@ class LayoutDirectory {
   /// already: that a digest is known says nothing of who may have the bytes.
   [[nodiscard]] Result<store::Blob> take(store::Store& store, const store::Lease& lease,
                                          const oci::Descriptor& descriptor, const Cancel& cancel) const;
+  /// The same, once: a blob of the store that was taken from this directory before is not read again.
+  [[nodiscard]] Result<store::Blob> bring(store::Store& store, const store::Lease& lease,
+                                          const oci::Descriptor& descriptor, const Cancel& cancel) const;
+  /// What its blobs are used on (image/proofs.hpp).
+  [[nodiscard]] const store::Origin& origin() const { return origin_; }
 
  private:
-  LayoutDirectory(std::string path, sys::Fd root)
-      : path_(std::move(path)), root_(std::make_shared<sys::Fd>(std::move(root))) {}
+  LayoutDirectory(std::string path, store::Origin origin, sys::Fd root)
+      : path_(std::move(path)), origin_(std::move(origin)), root_(std::make_shared<sys::Fd>(std::move(root))) {}
   std::string path_;
+  store::Origin origin_;
   std::shared_ptr<const sys::Fd> root_;
 };
 

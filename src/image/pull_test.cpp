@@ -5,6 +5,7 @@
 
 #include "http/loopback_server.hpp"
 #include "image/image_fixture.hpp"
+#include "image/proofs.hpp"
 #include "registry/docker_registry.hpp"
 
 namespace slipway::image {
@@ -151,6 +152,7 @@ TEST(Resolve, WhatIsHereForAnotherPlatformIsAskedOfTheRegistry) {
   const auto ref = reference(server.authority() + "/team/app:1");
   const auto put = [&](const std::string& bytes) { ASSERT_TRUE(place.store.put_blob(place.lease, bytes)); };
   for (const auto& bytes : {far.layers[0], far.config, far.manifest}) put(bytes);
+  ASSERT_TRUE(note_own_blobs(store::Origins(place.store), oci::Manifest::parse(far.manifest, far.media_type).value()));
   ASSERT_TRUE(place.store.set_name("default", ref, far.digest(), far.media_type, store::Durable::kNo));
 
   const auto nowhere = place.images().resolve(ref, arm64, PullPolicy::kMissing, place, 1, {});

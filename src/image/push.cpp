@@ -32,6 +32,7 @@ class Push {
         cancel_(cancel),
         by_digest_(options.by_digest),
         fetch_(options.fetch),
+        trust_(options.trust),
         repository_(images.client.repository(reference, options.trust)) {}
 
   Result<oci::Descriptor> run(oci::Digest target, std::string media_type) {
@@ -50,9 +51,6 @@ class Push {
 
  private:
   Result<std::string> read(const oci::Digest& digest) { return images_.store.read_blob(digest, oci::kManifestLimit); }
-  Result<bool> here(const oci::Digest& digest) {
-    return TRY(images_.store.acquire_blob(images_.lease, digest)).has_value();
-  }
 
   /// An index of which one platform was pulled: what is here is pushed, as one image. Anything in between is refused.
   Status narrow(oci::Digest& target, std::string& media_type) {
@@ -60,7 +58,7 @@ class Push {
     std::vector<const oci::Descriptor*> present;
     const oci::Descriptor* absent = nullptr;
     for (const auto& entry : index.manifests()) {
-      if (TRY(here(entry.digest)))
+      if (TRY(usable(target, entry.digest)))
         present.push_back(&entry);
       else if (!TRY(repository_.has_manifest(entry.digest, cancel_)))
         absent = &entry;
@@ -88,13 +86,13 @@ class Push {
     if (oci::media_type::is_index(media_type)) {
       const auto index = TRY(oci::Index::parse(bytes, media_type));
       for (const auto& entry : index.manifests())
-        if (TRY(here(entry.digest))) TRY(gather(entry.digest, entry.media_type, depth + 1));
+        if (TRY(usable(digest, entry.digest))) TRY(gather(entry.digest, entry.media_type, depth + 1));
     } else {
       const auto manifest = TRY(oci::Manifest::parse(bytes, media_type));
       const auto diffs = TRY(diffs_of(images_.store, manifest));
       for (std::size_t i = 0; i < diffs.size(); ++i) diffs_.emplace(manifest.layers()[i].digest, diffs[i]);
-      for (const auto& layer : manifest.layers()) add(layer);
-      add(manifest.config());
+      for (const auto& layer : manifest.layers()) add(layer, digest);
+      add(manifest.config(), digest);
     }
     const bool listed = std::any_of(documents_.begin(), documents_.end(),
                                     [&](const Document& document) { return document.digest == digest; });
@@ -102,14 +100,33 @@ class Push {
     return {};
   }
 
-  void add(const oci::Descriptor& blob) {
-    const bool listed =
-        std::any_of(blobs_.begin(), blobs_.end(), [&](const auto& other) { return other.digest == blob.digest; });
-    if (!listed) blobs_.push_back(blob);
+  void add(const oci::Descriptor& blob, const oci::Digest& manifest) {
+    auto& named_by = named_by_[blob.digest];
+    if (named_by.empty()) blobs_.push_back(blob);
+    if (named_by.empty() || named_by.back() != manifest) named_by.push_back(manifest);
+  }
+
+  /// For what a document names.
+  Result<Transfers> transfers(const oci::Digest& document) const {
+    Transfers transfers(images_, reference_, sink_, vertex_, trust_);
+    transfers.stand_for(TRY(own_origin(images_.store, transfers.proofs().repository(), document)));
+    return transfers;
+  }
+
+  /// Whether a blob is here and may be used on the word of a document that names it.
+  Result<bool> usable(const oci::Digest& document, const oci::Digest& blob) const {
+    if (!TRY(images_.store.acquire_blob(images_.lease, blob))) return false;
+    return TRY(transfers(document)).proofs().hold(blob);
+  }
+  /// Of all manifests that name it.
+  Result<bool> usable(const oci::Digest& blob) const {
+    for (const auto& manifest : named_by_.at(blob))
+      if (!TRY(usable(manifest, blob))) return false;
+    return true;
   }
 
   Status upload(const oci::Descriptor& blob, const Cancel& cancel) {
-    const bool present = TRY(here(blob.digest));
+    const bool present = TRY(usable(blob.digest));
     if (present) TRY(verify(blob, cancel));
     TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
     const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
@@ -124,16 +141,24 @@ class Push {
         return got;
       });
     };
-    const auto neighbour = TRY(neighbour_with(images_.store, reference_, blob.digest));
+    const auto there = origin_of(reference_, repository_.trust());
+    const auto neighbour =
+        TRY(neighbour_with(images_.store, reference_, there, blob.digest, named_by_.at(blob.digest)));
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
     TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}", blob.digest.text()));
-    return Proofs(images_.store, images_.scope).note_served(reference_, blob.digest);
+    return store::Origins(images_.store).note(there, blob.digest);
   }
 
-  /// A layer that nothing has needed yet.
+  /// A layer that nothing has needed yet, or that is somebody else's as far as this store knows.
   Status fetch(const oci::Descriptor& blob, const Cancel& cancel) {
-    if (fetch_) return fetch_(blob, cancel);
-    (void)TRY(Transfers(images_, reference_, sink_, vertex_).ensure(blob, nullptr, cancel));
+    if (fetch_) TRY(fetch_(blob, cancel));
+    for (const auto& manifest : named_by_.at(blob.digest)) {
+      const auto transfers = TRY(this->transfers(manifest));
+      if (fetch_)
+        TRY(transfers.proofs().note_own(blob.digest));
+      else
+        (void)TRY(transfers.ensure(blob, nullptr, cancel));
+    }
     return {};
   }
 
@@ -144,8 +169,9 @@ class Push {
   }
 
   Status put(const Document& document, const std::string& tag_or_digest) {
-    return context(repository_.put_manifest(document.bytes, document.media_type, tag_or_digest, cancel_),
-                   "while uploading the manifest");
+    TRY(context(repository_.put_manifest(document.bytes, document.media_type, tag_or_digest, cancel_),
+                "while uploading the manifest"));
+    return store::Origins(images_.store).note(origin_of(reference_, repository_.trust()), document.digest);
   }
 
   const Images& images_;
@@ -155,9 +181,11 @@ class Push {
   const Cancel& cancel_;
   const bool by_digest_;
   const std::function<Status(const oci::Descriptor&, const Cancel&)> fetch_;
+  const registry::Trust trust_;
   const registry::Repository repository_;
   std::vector<oci::Descriptor> blobs_;
-  std::map<oci::Digest, oci::DiffId> diffs_;  ///< of those that are layers
+  std::map<oci::Digest, std::vector<oci::Digest>> named_by_;  ///< blob → manifests
+  std::map<oci::Digest, oci::DiffId> diffs_;                  ///< of those that are layers
   std::vector<Document> documents_;
 };
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "image/image_fixture.hpp"
+#include "image/proofs.hpp"
 #include "registry/docker_registry.hpp"
 
 namespace slipway::image {
@@ -23,10 +24,18 @@ using testing::Workplace;
   }                                                                                              \
   auto& name = *name##_or_not
 
-void keep(Workplace& place, const Built& built) {
-  for (const auto& layer : built.layers) ASSERT_TRUE(place.store.put_blob(place.lease, layer));
-  ASSERT_TRUE(place.store.put_blob(place.lease, built.config));
+/// The manifest and these blobs of it, as if they were made here.
+void keep(Workplace& place, const std::vector<std::string>& blobs, const Built& built) {
+  for (const auto& blob : blobs) ASSERT_TRUE(place.store.put_blob(place.lease, blob));
   ASSERT_TRUE(place.store.put_blob(place.lease, built.manifest));
+  const auto manifest = oci::Manifest::parse(built.manifest, built.media_type).value();
+  ASSERT_TRUE(note_own_blobs(store::Origins(place.store), manifest));
+}
+
+void keep(Workplace& place, const Built& built) {
+  auto blobs = built.layers;
+  blobs.push_back(built.config);
+  keep(place, blobs, built);
 }
 
 int count(const std::string& text, std::string_view part) {
@@ -64,6 +73,7 @@ TEST(Push, LayersThatAreNotWhatTheConfigSaysAreRefused) {
       oci::Family::kOci, testing::describe(built.config, oci::media_type::kOciConfig),
       {testing::describe(other.layers[0], oci::media_type::layer(oci::Family::kOci, oci::Compression::kGzip))});
   ASSERT_TRUE(place.store.put_blob(place.lease, manifest.raw()));
+  ASSERT_TRUE(note_own_blobs(store::Origins(place.store), manifest));
   const auto ref = reference(server.authority() + "/team/app:1");
   for (int times = 0; times < 2; ++times) {
     const auto pushed = place.images().push(manifest.digest(), manifest.media_type(), ref, place, {});
@@ -115,6 +125,10 @@ TEST(Push, AnIndexWithAllItsImages) {
   const auto index = oci::Index::make(oci::Family::kOci, {first, second});
   keep(here, amd);
   ASSERT_TRUE(here.store.put_blob(here.lease, index.raw()));
+  const auto own = [&](const Built& image) {
+    ASSERT_TRUE(store::Origins(here.store).note(store::Origin::image(index.digest()), image.digest()));
+  };
+  own(amd);
   const auto ref = reference(server.authority() + "/team/app:1");
 
   // One of two is here: it goes alone, and that is said.
@@ -127,6 +141,10 @@ TEST(Push, AnIndexWithAllItsImages) {
   keep(here, arm);
   pushed = here.images().push(index.digest(), index.media_type(), ref, here, {});
   ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_EQ(pushed->digest, amd.digest()) << "nothing says that the other one is this index's";
+  own(arm);
+  pushed = here.images().push(index.digest(), index.media_type(), ref, here, {});
+  ASSERT_TRUE(pushed) << pushed.error().message();
   EXPECT_EQ(pushed->digest, index.digest());
   for (const auto& platform : {amd64, arm64}) EXPECT_TRUE(there.images().pull(ref, platform, there, {}));
 }
@@ -135,8 +153,7 @@ TEST(Push, ALayerThatIsNotHereIsNamed) {
   START_OR_SKIP(server, DockerRegistry::start({}));
   Workplace place;
   const Built built = build({tar_of({{"a", "one"}})});
-  ASSERT_TRUE(place.store.put_blob(place.lease, built.config));
-  ASSERT_TRUE(place.store.put_blob(place.lease, built.manifest));
+  keep(place, {built.config}, built);
   const auto ref = reference(server.authority() + "/team/app:1");
   const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {});
   ASSERT_FALSE(pushed);

@@ -21,6 +21,7 @@ Error Resolver::absent(std::string what) const {
 }
 
 Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& reference) {
+  transfers_.stand_for(std::nullopt);
   if (auto proven = TRY(prove(reference))) return *std::move(proven);
   auto answer = transfers_.repository().manifest(reference, cancel_);
   transfers_.show_notices();
@@ -28,7 +29,7 @@ Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& referenc
   auto writer = TRY(images_.store.write_blob(images_.lease));
   TRY(writer.write(document.bytes));
   TRY(writer.commit({.digest = document.digest, .size = std::ssize(document.bytes)}));
-  TRY(transfers_.proofs().note_served(reference, document.digest));
+  TRY(transfers_.proofs().note_served(document.digest));
   TRY(images_.store.remember(kTagged, reference.canonical(),
                              fmt::format("{} {}", document.digest.text(), document.media_type)));
   return Document{std::move(document.bytes), std::move(document.media_type), document.digest};
@@ -36,7 +37,7 @@ Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& referenc
 
 Result<std::optional<Resolver::Document>> Resolver::document_here(const oci::Digest& digest, std::string media_type) {
   const bool here = TRY(images_.store.acquire_blob(images_.lease, digest)).has_value();
-  if (!here || !TRY(transfers_.proofs().hold(reference_, digest))) return std::nullopt;
+  if (!here || !TRY(transfers_.proofs().hold(digest))) return std::nullopt;
   return Document{TRY(images_.store.read_blob(digest, oci::kManifestLimit)), std::move(media_type), digest};
 }
 
@@ -54,11 +55,18 @@ Result<std::optional<Resolver::Document>> Resolver::prove(const oci::Reference& 
   return document_here(named->digest, std::move(media_type));
 }
 
+Status Resolver::descend(const oci::Digest& document) {
+  transfers_.stand_for(TRY(own_origin(images_.store, transfers_.proofs().repository(), document)));
+  return {};
+}
+
 Result<Resolver::Document> Resolver::start(bool& from_registry) {
   if (policy_ != PullPolicy::kAlways) {
     const auto name = TRY(images_.store.acquire_name(images_.lease, images_.scope, reference_));
-    if (name)
+    if (name) {
+      TRY(descend(name->target));
       return Document{TRY(images_.store.read_blob(name->target, oci::kManifestLimit)), name->media_type, name->target};
+    }
     if (policy_ == PullPolicy::kNever)
       return std::unexpected(absent("there is no image " + reference_.familiar() + " in the store"));
   }
@@ -73,6 +81,7 @@ Result<Resolver::Document> Resolver::child(const oci::Descriptor& descriptor) {
   Document document{{}, descriptor.media_type, descriptor.digest};
   if (auto here = TRY(document_here(descriptor.digest, descriptor.media_type))) {
     document.bytes = std::move(here->bytes);
+    if (transfers_.proofs().own()) TRY(descend(descriptor.digest));
   } else if (policy_ == PullPolicy::kNever) {
     return std::unexpected(absent(
         fmt::format("the manifest {} of {} is not in the store", descriptor.digest.text(), reference_.familiar())));
@@ -113,7 +122,7 @@ Result<oci::ImageConfig> Resolver::load_config(const oci::Manifest& manifest) {
                 oci::kConfigLimit);
   if (policy_ == PullPolicy::kNever) {
     if (!TRY(images_.store.acquire_blob(images_.lease, descriptor.digest)) ||
-        !TRY(transfers_.proofs().hold(reference_, descriptor.digest)))
+        !TRY(transfers_.proofs().hold(descriptor.digest)))
       return std::unexpected(absent("the config of " + reference_.familiar() + " is not in the store"));
   } else {
     (void)TRY(transfers_.ensure(descriptor, nullptr, cancel_));
@@ -155,7 +164,9 @@ Result<Resolved> Resolver::resolve(Document target) {
   auto [manifest, config] = TRY(context(load(), "while resolving {}", reference_.familiar()));
   const bool known = oci::media_type::is_manifest(type) || oci::media_type::is_index(type);
   if (!known) type = digest == manifest.digest() ? manifest.media_type() : std::string(oci::media_type::kOciIndex);
-  return Resolved{reference_, digest, std::move(type), std::move(manifest), std::move(config)};
+  Resolved image{reference_, digest, std::move(type), std::move(manifest), std::move(config)};
+  image.own = transfers_.proofs().own();
+  return image;
 }
 
 Result<Resolver::Answer> Resolver::run() {

@@ -34,9 +34,12 @@ class Resolver {
   Result<Document> start(bool& from_registry);
   Result<Resolved> resolve(Document target);
   Result<Document> child(const oci::Descriptor& descriptor);
+  /// A document that was not asked for by name before: what it names is the registry's from here on.
   Result<Document> ask_registry(const oci::Reference& reference);
-  /// The document that the registry says it would give, when its bytes are here and this scope may use them: a HEAD
-  /// with own credentials is the proof, and nothing is transferred. Nothing when there is none such.
+  /// The document is one of this store: whose word counts for what it names.
+  Status descend(const oci::Digest& document);
+  /// The document that the registry says it would give, when it gave it to this store before: a HEAD with own
+  /// credentials is the proof, and nothing is transferred. Nothing when there is none such.
   Result<std::optional<Document>> prove(const oci::Reference& reference);
   Result<std::optional<Document>> document_here(const oci::Digest& digest, std::string media_type);
   Result<oci::Manifest> select_manifest(Document document);

@@ -1,31 +1,48 @@
 #include "image/transfers.hpp"
 
 #include "base/text.hpp"
+#include "image/layout_directory.hpp"
 
 namespace slipway::image {
 namespace {
-constexpr std::string_view kOrigin = "origin";
-constexpr std::string_view kPlace = "place of a layer";
+
+constexpr std::string_view kPlace = "place of a layer of an image";  // "<manifest> <blob>" → "<registry>/<repository>"
+
+std::string place_key(std::string_view document, const oci::Digest& blob) {
+  return fmt::format("{} {}", document, blob.text());
+}
+
+Result<std::optional<oci::Reference>> find_place(const store::Store& store, std::string_view document,
+                                                 const oci::Digest& blob) {
+  const auto text = TRY(store.recall(kPlace, place_key(document, blob)));
+  if (!text) return std::nullopt;
+  auto place = oci::Reference::parse(*text);
+  return place ? std::optional(*std::move(place)) : std::nullopt;
+}
+
 }  // namespace
 
-std::string origin_of(const oci::Reference& reference) { return reference.registry() + "/" + reference.repository(); }
-
 Result<std::optional<std::string>> neighbour_with(const store::Store& store, const oci::Reference& reference,
-                                                  const oci::Digest& blob) {
-  const auto origin = TRY(store.recall(kOrigin, blob.text()));
-  const std::string prefix = reference.registry() + "/";
-  if (!origin || !origin->starts_with(prefix)) return std::nullopt;
-  return origin->substr(prefix.size());
+                                                  const store::Origin& there, const oci::Digest& blob,
+                                                  const std::vector<oci::Digest>& documents) {
+  if (auto known = TRY(store::Origins(store).repository_with(there.registry, blob))) return known;
+  for (const auto& document : documents)
+    if (const auto place = TRY(place_of(store, document, blob)); place && place->registry() == reference.registry())
+      return place->repository();
+  return std::nullopt;
 }
 
-Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob) {
-  return store.remember(kOrigin, blob.text(), origin_of(reference));
-}
-
-Status remember_place(const Images& images, const oci::Reference& reference, const std::vector<oci::Digest>& blobs) {
+Status remember_place(store::Store& store, const oci::Digest& document, const oci::Reference& place,
+                      const std::vector<oci::Digest>& blobs) {
   std::vector<std::pair<std::string, std::string>> facts;
-  for (const auto& blob : blobs) facts.emplace_back(images.scope + " " + blob.text(), origin_of(reference));
-  return images.store.remember(kPlace, facts);
+  for (const auto& blob : blobs)
+    facts.emplace_back(place_key(document.text(), blob), place.registry() + "/" + place.repository());
+  return facts.empty() ? Status() : store.remember(kPlace, facts);
+}
+
+Result<std::optional<oci::Reference>> place_of(const store::Store& store, const oci::Digest& document,
+                                               const oci::Digest& blob) {
+  return find_place(store, document.text(), blob);
 }
 
 void Transfers::show_notices() const {
@@ -34,46 +51,64 @@ void Transfers::show_notices() const {
 
 Result<bool> Transfers::usable(const oci::Descriptor& blob) const {
   const auto known = TRY(images_.store.acquire_blob(images_.lease, blob.digest));
-  if (!known) return false;
+  if (!known || !TRY(proofs_.hold(blob.digest))) return false;
   if (known->size != blob.size)
     return fail(Code::kDataLoss, "the blob {} of {} has {} bytes, the manifest says {}", blob.digest.text(),
                 reference_.familiar(), known->size, blob.size);
-  return proofs_.hold(reference_, blob.digest);
+  return true;
+}
+
+Result<bool> Transfers::becomes_usable(const oci::Descriptor& blob, const Cancel& cancel) const {
+  if (proofs_.own() && proofs_.own()->is_folder()) {
+    const auto layout = TRY(LayoutDirectory::open(proofs_.own()->repository));
+    (void)TRY(layout.bring(images_.store, images_.lease, blob, cancel));
+    return true;
+  }
+  const bool here = TRY(images_.store.acquire_blob(images_.lease, blob.digest)).has_value();
+  return here && TRY(proofs_.ask(blob.digest, cancel)) && TRY(usable(blob));
 }
 
 Result<Arrival> Transfers::ensure(const oci::Descriptor& blob, const layer::Target& tee, const Cancel& cancel) const {
   if (TRY(usable(blob))) return Arrival::kWasHere;
   // Whoever holds the lock transfers; the others find the blob when they get it.
   const auto lock = TRY(images_.store.lock_key(blob.digest, cancel));
-  if (TRY(usable(blob))) return Arrival::kWasHere;
+  if (TRY(usable(blob)) || TRY(becomes_usable(blob, cancel))) return Arrival::kWasHere;
   bool begun = false;
-  if (TRY(download_from_place(blob, tee, begun, cancel))) return Arrival::kTransferred;
+  if (const auto arrival = TRY(take_from_place(blob, tee, begun, cancel))) return *arrival;
   Arrival arrival = begun ? Arrival::kSpoiled : Arrival::kTransferred;
-  auto status = download(repository_, reference_, blob, begun ? nullptr : tee, begun, cancel);
+  auto status = download(repository_, blob, begun ? nullptr : tee, begun, cancel);
   if (!status && status.error().code() == Code::kDataLoss && repository_.falls_back()) {
     sink_.on(progress::Warning{fmt::format("a mirror served wrong bytes: {}", status.error().what())});
-    status = download(repository_.without_mirrors(), reference_, blob, nullptr, begun, cancel);
+    status = download(repository_.without_mirrors(), blob, nullptr, begun, cancel);
     arrival = Arrival::kSpoiled;
   }
   show_notices();
   TRY(context(std::move(status), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
+  TRY(proofs_.note_served(blob.digest));
   return arrival;
 }
 
-Result<bool> Transfers::download_from_place(const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
-                                            const Cancel& cancel) const {
-  const auto place = TRY(images_.store.recall(kPlace, images_.scope + " " + blob.digest.text()));
-  if (!place || *place == origin_of(reference_)) return false;
-  const auto other = oci::Reference::parse(*place);
-  if (!other) return false;
-  const Status done = download(images_.client.repository(*other), *other, blob, tee, begun, cancel);
-  if (!done && done.error().code() == Code::kCancelled) return std::unexpected(done.error());
-  return done.has_value();
+Result<std::optional<Arrival>> Transfers::take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
+                                                          bool& begun, const Cancel& cancel) const {
+  const auto place =
+      proofs_.own() ? TRY(find_place(images_.store, proofs_.own()->repository, blob.digest)) : std::nullopt;
+  if (!place) return std::nullopt;
+  const auto repository = images_.client.repository(*place);
+  const Proofs there(images_.store, *place, repository);
+  const bool here = TRY(images_.store.acquire_blob(images_.lease, blob.digest)).has_value();
+  const bool known = here && (TRY(there.hold(blob.digest)) || TRY(there.ask(blob.digest, cancel)));
+  if (!known) {
+    const Status done = download(repository, blob, tee, begun, cancel);
+    if (!done && done.error().code() == Code::kCancelled) return std::unexpected(done.error());
+    if (!done) return std::nullopt;
+    TRY(there.note_served(blob.digest));
+  }
+  TRY(proofs_.note_own(blob.digest));
+  return known ? Arrival::kWasHere : Arrival::kTransferred;
 }
 
-Status Transfers::download(const registry::Repository& repository, const oci::Reference& reference,
-                           const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
-                           const Cancel& cancel) const {
+Status Transfers::download(const registry::Repository& repository, const oci::Descriptor& blob,
+                           const layer::Target& tee, bool& begun, const Cancel& cancel) const {
   if (const auto free = images_.store.free_bytes(); blob.size > free)
     return fail(Code::kResourceExhausted, "the blob {} has {}; the store's disk has {} free", blob.digest.text(),
                 human_size(blob.size), human_size(free));
@@ -88,7 +123,7 @@ Status Transfers::download(const registry::Repository& repository, const oci::Re
   };
   TRY(repository.blob(blob, take, cancel));
   TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
-  return proofs_.note_served(reference, blob.digest);
+  return {};
 }
 
 }  // namespace slipway::image

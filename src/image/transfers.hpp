@@ -9,18 +9,18 @@
 
 namespace slipway::image {
 
-/// Where the bytes of a blob came from, or went to: "127.0.0.1:5000/team/app". Remembered by the store so that a push
-/// to the same registry can mount instead of upload.
-[[nodiscard]] std::string origin_of(const oci::Reference& reference);
-/// The repository of `reference`'s registry that a blob is known in, if any.
+/// A repository of the registry of `reference`, which is `there` to proofs, that a blob is known in, if any: a push can
+/// mount instead of upload. `documents`: of images that have the blob.
 [[nodiscard]] Result<std::optional<std::string>> neighbour_with(const store::Store& store,
                                                                 const oci::Reference& reference,
-                                                                const oci::Digest& blob);
-[[nodiscard]] Status remember_origin(store::Store& store, const oci::Reference& reference, const oci::Digest& blob);
-/// The same of layers that are not here: an image has them whose own name may lead nowhere. They are fetched from
-/// there.
-[[nodiscard]] Status remember_place(const Images& images, const oci::Reference& reference,
+                                                                const store::Origin& there, const oci::Digest& blob,
+                                                                const std::vector<oci::Digest>& documents = {});
+/// Where layers of an image of this store are that were not here when it was made: its own name may lead nowhere.
+/// `document`: its manifest.
+[[nodiscard]] Status remember_place(store::Store& store, const oci::Digest& document, const oci::Reference& place,
                                     const std::vector<oci::Digest>& blobs);
+[[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const oci::Digest& document,
+                                                             const oci::Digest& blob);
 
 /// How a blob came to be here.
 enum class Arrival : unsigned char {
@@ -36,12 +36,18 @@ class Transfers {
       : images_(images),
         reference_(reference),
         repository_(images.client.repository(reference, trust)),
-        proofs_(images.store, images.scope),
+        proofs_(images.store, reference, repository_),
         sink_(sink),
         vertex_(vertex) {}
+  /// For the blobs of a resolved image, which outlives the object.
+  Transfers(const Images& images, const Resolved& image, progress::Sink& sink, progress::VertexId vertex)
+      : Transfers(images, image.reference, sink, vertex, image.trust) {
+    stand_for(image.own);
+  }
+  void stand_for(std::optional<store::Origin> own) { proofs_.stand_for(std::move(own)); }
 
-  /// Makes the blob be here, acquired, for this scope to use. When it has to be transferred, `tee` (may be empty) gets
-  /// the bytes too, in order and before they are verified.
+  /// Makes the blob be here, acquired, and proven (proofs.hpp). When it has to be transferred, `tee` (may be empty)
+  /// gets the bytes too, in order and before they are verified.
   [[nodiscard]] Result<Arrival> ensure(const oci::Descriptor& blob, const layer::Target& tee,
                                        const Cancel& cancel) const;
   [[nodiscard]] const registry::Repository& repository() const { return repository_; }
@@ -50,15 +56,16 @@ class Transfers {
   void show_notices() const;
 
  private:
-  /// Whether the blob is here, as large as it is said to be, and this scope may use it.
+  /// Whether the blob is here, may be used, and is as large as it is said to be.
   [[nodiscard]] Result<bool> usable(const oci::Descriptor& blob) const;
+  /// What another repository may be asked about, or a directory looked at for; as usable().
+  [[nodiscard]] Result<bool> becomes_usable(const oci::Descriptor& blob, const Cancel& cancel) const;
   /// `begun` is set once `tee` got bytes.
-  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Reference& reference,
-                                const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
-                                const Cancel& cancel) const;
-  /// From where remember_place() says; false when it says nothing or it did not work.
-  [[nodiscard]] Result<bool> download_from_place(const oci::Descriptor& blob, const layer::Target& tee, bool& begun,
-                                                 const Cancel& cancel) const;
+  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Descriptor& blob,
+                                const layer::Target& tee, bool& begun, const Cancel& cancel) const;
+  /// From where remember_place() says, for an image of this store; nothing when it says nothing or it did not work.
+  [[nodiscard]] Result<std::optional<Arrival>> take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
+                                                               bool& begun, const Cancel& cancel) const;
 
   const Images& images_;
   const oci::Reference& reference_;

@@ -18,7 +18,7 @@ oci::Digest lock_name(const oci::ChainId& chain) { return oci::Digest::of("unpac
 }  // namespace
 
 Unpacking::Unpacking(const Images& images, const Resolved& image, progress::Sink& sink, progress::VertexId vertex)
-    : images_(images), image_(image), transfers_(images, image.reference, sink, vertex, image.trust) {
+    : images_(images), image_(image), transfers_(images, image, sink, vertex) {
   const auto& diffs = image.config.view().diff_ids;
   for (std::size_t i = 0; i < diffs.size(); ++i) {
     const auto parent = i == 0 ? std::nullopt : std::optional(layers_.back().chain);
@@ -94,21 +94,23 @@ Result<store::Snapshot> Unpacking::commit(const Layer& layer, Made made) {
                  "while unpacking {}", image_.reference.familiar());
 }
 
-Result<std::optional<store::Snapshot>> Unpacking::snapshot_here(const Layer& layer) const {
-  auto snapshot = TRY(images_.store.acquire_snapshot(images_.lease, layer.chain));
-  if (!snapshot) return snapshot;
-  // The chain's ID stands in a config, which is anybody's word.
+Result<std::optional<store::Snapshot>> Unpacking::unpacked_before(const Layer& layer) const {
   const auto known = TRY(images_.store.layer_of_blob(layer.blob->digest));
-  if (!known || known->diff != layer.diff || !TRY(transfers_.proofs().hold(image_.reference, layer.blob->digest)))
-    return std::nullopt;
-  return snapshot;
+  if (!known || known->diff != layer.diff) return std::nullopt;
+  return images_.store.acquire_snapshot(images_.lease, layer.chain);
+}
+
+Result<std::optional<store::Snapshot>> Unpacking::snapshot_here(const Layer& layer) const {
+  if (!TRY(transfers_.proofs().hold(layer.blob->digest))) return std::nullopt;
+  return unpacked_before(layer);
 }
 
 Result<Unpacking::Made> Unpacking::make(const Layer& layer, const Cancel& cancel) {
   TRY(cancel.check());
   Made made;
   made.lock = TRY(images_.store.lock_key(lock_name(layer.chain), cancel));
-  if (auto snapshot = TRY(snapshot_here(layer))) {
+  if (auto snapshot = TRY(unpacked_before(layer))) {
+    (void)TRY(transfers_.ensure(*layer.blob, nullptr, cancel));
     made.snapshot = std::move(snapshot);
     made.lock.reset();
     return made;

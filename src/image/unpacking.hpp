@@ -39,7 +39,10 @@ class Unpacking {
   };
   using Slots = std::vector<std::optional<Result<Made>>>;
 
-  /// What is here of a chain, if this scope may use it: its blob, and the blob is known to unpack to that.
+  /// What is here of a chain whose layer is known to unpack to that. The chain's ID stands in a config, which is
+  /// anybody's word.
+  Result<std::optional<store::Snapshot>> unpacked_before(const Layer& layer) const;
+  /// The same, if the layer may be used (proofs.hpp).
   Result<std::optional<store::Snapshot>> snapshot_here(const Layer& layer) const;
   Result<Made> make(const Layer& layer, const Cancel& cancel);
   /// Nothing when `root` holds what must not stay: another one has to be filled, from the blob that is here now.

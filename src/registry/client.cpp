@@ -100,7 +100,8 @@ int Client::parallel_transfers() const { return state_->options.parallel_transfe
 Repository Client::repository(const oci::Reference& reference, Trust trust) const {
   const RegistryRule rule = rule_for(state_->options.rules, state_->options.insecure, reference.registry());
   auto made = std::make_shared<Repository::State>();
-  made->host = state_->host(reference.registry(), {.trust = std::max(rule.trust, trust)});
+  made->trust = std::max(rule.trust, trust);
+  made->host = state_->host(reference.registry(), {.trust = made->trust});
   made->name = reference.repository();
   made->origin_fallback = rule.origin_fallback || rule.mirrors.empty();
   made->notices = state_->notices;

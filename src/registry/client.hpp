@@ -97,6 +97,9 @@ class Repository {
   [[nodiscard]] Status blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_blob(const oci::Digest& digest, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_manifest(const oci::Digest& digest, const Cancel& cancel) const;
+  /// Whether one that is pulled from shows the blob: a HEAD of each, without retries. False also when there is trouble:
+  /// blob() will tell.
+  [[nodiscard]] Result<bool> shows_blob(const oci::Digest& digest, const Cancel& cancel) const;
   /// Uploads (after a HEAD, after a try to mount from `mount_from` of the same registry). `open` gives the bytes from
   /// an offset, anew for each attempt.
   using OpenAt = std::function<Result<layer::Source>(std::int64_t offset)>;
@@ -111,6 +114,8 @@ class Repository {
 
   /// Whether something else than the registry itself may have answered, and the registry may be asked as well.
   [[nodiscard]] bool falls_back() const;
+  /// Whom the registry is believed to be.
+  [[nodiscard]] Trust trust() const;
   /// The same repository, asked of the registry only.
   [[nodiscard]] Repository without_mirrors() const;
 

@@ -64,6 +64,8 @@ Status check_document(const Document& document, const std::string& registry) {
 
 Repository::Repository(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
+Trust Repository::trust() const { return state_->trust; }
+
 bool Repository::falls_back() const { return !state_->mirrors.empty() && state_->origin_fallback; }
 
 Repository Repository::without_mirrors() const {
@@ -101,6 +103,17 @@ Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& 
         return at.download(descriptor, done, counted, cancel);
       },
       [&] { return sink_failed; });
+}
+
+Result<bool> Repository::shows_blob(const oci::Digest& digest, const Cancel& cancel) const {
+  const auto shown = pulled<Status>(*state_, cancel, [&](const State& at, bool) -> Status {
+    const std::string what = at.blob_name(digest);
+    auto there = at.has(at.path("blobs/" + digest.text()), at.pull(), what, cancel);
+    if (!there) return std::unexpected(std::move(there).error().error);
+    return *there ? Status() : fail(Code::kNotFound, "{} does not have the {}", at.host->registry(), what);
+  });
+  TRY(cancel.check());
+  return shown.has_value();
 }
 
 }  // namespace slipway::registry

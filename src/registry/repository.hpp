@@ -32,6 +32,7 @@ struct Repository::State {
   };
   std::vector<Source> mirrors = {};  ///< asked first for what is pulled
   bool origin_fallback = true;
+  Trust trust = Trust::kVerified;
   std::shared_ptr<Notices> notices = {};
 
   [[nodiscard]] std::string path(std::string_view rest) const { return fmt::format("/v2/{}/{}", name, rest); }

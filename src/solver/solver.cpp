@@ -248,7 +248,7 @@ class Solve {
 
   /// A record under the key, or what is known of the vertex otherwise.
   Result<std::optional<Record>> find(std::size_t v, const Key& key, const std::vector<OutputPtr>& outputs) {
-    auto record = TRY(records_.find(key));
+    auto record = TRY(records_.find(v, key));
     if (!record) record = TRY(records_.find_otherwise(v, key, outputs));
     return record;
   }
@@ -467,7 +467,7 @@ class Solve {
           TRY(stop_.cancel().check());
           Op& op = *vertex(v).op;
           if (op.recorded()) done.lock = TRY(records_.lock(key, stop_.cancel()));
-          if (looks_up(v)) done.record = TRY(records_.find(key));
+          if (looks_up(v)) done.record = TRY(records_.find(v, key));
           if (done.record) {
             auto output = op.load(done.record->value, verdict.inputs, stop_.cancel());
             if (output) {

@@ -99,7 +99,7 @@ class Records {
  public:
   virtual ~Records() = default;
   /// The record with its objects claimed for this command, or nothing.
-  [[nodiscard]] virtual Result<std::optional<Record>> find(const Key& key) = 0;
+  [[nodiscard]] virtual Result<std::optional<Record>> find(std::size_t vertex, const Key& key) = 0;
   [[nodiscard]] virtual Status put(const Key& key, const Record& record) = 0;
   /// Asked of a vertex that has no record under `key`, its fast or its slow one: what is known of it elsewhere or by
   /// other names. `outputs`, by input: those that are there. Empty at first; it is asked again, with the slow key, once

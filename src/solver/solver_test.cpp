@@ -59,7 +59,7 @@ class Concat final : public Op {
 
 class MemoryRecords final : public Records {
  public:
-  Result<std::optional<Record>> find(const Key& key) override {
+  Result<std::optional<Record>> find(std::size_t, const Key& key) override {
     const std::lock_guard lock(mutex);
     const auto found = records.find(key);
     if (found == records.end()) return std::nullopt;

@@ -648,6 +648,26 @@ class CacheTest(Kaniko):
             (entry / "index.json").write_text("{")
         self.assertEqual([], self.build(context, "--cache-repo", f"oci:{place}/c").hits)
 
+    def test_a_cache_that_names_what_it_has_not(self):
+        """The layers are in the store, from elsewhere: that is no proof for the cache."""
+        context = self.context()
+        place = self.folder / "layouts"
+        self.build(context, "--cache-repo", f"oci:{place}/c")
+        shutil.copytree(place, self.folder / "whole")
+        for entry in place.glob("c:*"):
+            for blob in (entry / "blobs/sha256").iterdir():
+                if blob.read_bytes()[:2] == b"\x1f\x8b":  # the layer
+                    blob.unlink()
+        for where, hits in ((place, 0), (self.folder / "whole", 2)):
+            shutil.rmtree(self.folder / "fresh")
+            store = Slipway(self.folder, root=self.folder / "fresh")
+            store("pull", self.name())
+            done = self.executor("-c", context, "--cache", "-d", self.name("again:1"), "--cache-repo", f"oci:{where}/c",
+                                 "--no-push-cache", root="fresh")
+            self.assertEqual(hits, done.err.count("Using caching version"), done.err)
+            self.assertEqual(hits == 0, "is not used" in done.err, done.err)
+            store.assert_clean(self)
+
     def test_without_cache_everything_runs_and_nothing_is_kept(self):
         context = self.context()
         for _ in range(2):

@@ -3,6 +3,7 @@
 and what a pull of something that is here costs."""
 import base64
 import contextlib
+import hashlib
 import http.client
 import http.server
 import json
@@ -10,10 +11,12 @@ import os
 import select
 import socket
 import socketserver
+import sqlite3
 import ssl
 import threading
 
-from support import Case, Registry, Slipway, htpasswd, main, make_certificate, require, run
+from own_registry import OCI_MANIFEST, OwnRegistry, Upstream
+from support import Case, Registry, Slipway, base_tar, htpasswd, main, make_certificate, require, run, steps
 
 PASSWORD = "pa55-word-of-the-test"
 
@@ -434,6 +437,25 @@ class ProofTest(RemotesCase):
         _, requests = self.requests_of("build", child, env=self.auth)
         self.assertEqual([], [r for r in requests if r[0] == "GET" and r[1] != "/v2/"], requests)
 
+    def test_a_record_costs_the_layers_of_its_base_when_nothing_says_whose_they_are(self):
+        child = self.context(f"FROM {self.name}\nRUN true\n", name="child")
+        self.reader.build(child)
+
+        def build_after(*statements):
+            with contextlib.closing(sqlite3.connect(self.reader.root / "meta.db")) as database:
+                for statement in statements:
+                    database.execute(statement)
+                database.commit()
+            done, requests = self.requests_of("build", "--progress", "plain", "--pull", child, env=self.auth)
+            self.assertEqual("cached", steps(done.err)["RUN true"], done.err)
+            return sum(method == "GET" and "/blobs/" in path for method, path in requests)
+
+        self.assertEqual(0, build_after())
+        # That the base is what its config says was found out by the second build, and is true for good.
+        self.assertEqual(1, build_after("DELETE FROM origin_links"), "the config, which the resolver reads")
+        self.assertEqual(2, build_after("DELETE FROM origin_links", "DELETE FROM facts"), "and the one layer")
+        self.assertEqual(0, build_after("DELETE FROM facts"))
+
     def test_refused_without_credentials(self):
         for arguments in (["pull", self.name], ["build", "--pull", self.context(f"FROM {self.name}\n", name="c")]):
             done, _ = self.requests_of(*arguments, check=False)
@@ -442,6 +464,189 @@ class ProofTest(RemotesCase):
         self.reader("rmi", self.name)
         done, _ = self.requests_of("build", self.context(f"FROM {self.name}\n", name="c"), check=False)
         self.assertEqual(1, done.returncode, "the name is gone, the bytes are here: no proof")
+
+
+class ForeignTest(RemotesCase):
+    """Somebody else's registry names what is here by its digest: the bytes are that one's business, not ours."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.registry(auth=htpasswd(self.folder / "h", "user", PASSWORD))
+        self.name = f"{self.server.host}/team/private:1"
+        self.auth = self.docker_auth(self.server.host)
+        self.give_base()
+        source = self.context("FROM base\nCOPY secret /secret\n", {"secret": "of another team\n"}, name="private")
+        self.slipway.build(source, "-t", self.name, "--push", env=self.auth)
+        self.digest = self.slipway.digest(self.name)
+        self.manifest = json.loads(self.blob(self.digest))
+        self.layers = [layer["digest"] for layer in self.manifest["layers"]]
+        self.thief = self.closing(Upstream())
+        self.theirs = f"{self.thief.host}/team/app:1"
+        self.serve(self.blob(self.digest), self.blob(self.manifest["config"]["digest"]))
+        self.reader = self.other()
+
+    def blob(self, digest):
+        return (self.slipway.root / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
+
+    def serve(self, manifest, *blobs):
+        """The thief's image: a manifest, and what of it the thief has."""
+        digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+        self.thief.manifests[digest] = manifest
+        self.thief.tags[("team/app", "1")] = digest
+        for data in blobs:
+            self.thief.blobs["sha256:" + hashlib.sha256(data).hexdigest()] = data
+
+    def pull_the_private_one(self):
+        self.reader("pull", self.name, env=self.auth)
+
+    def assert_refused(self, done):
+        self.assertEqual(1, done.returncode, done.out + done.err)
+        self.assertNotIn("another team", done.out + done.err)
+        told = [line for line in done.err.splitlines() if line.startswith("ERROR: ")]
+        self.assertEqual(1, len(told), done.err)
+        self.assertTrue(any(layer in told[0] for layer in self.layers), done.err)
+        self.assertIn("does not have", told[0])
+
+    def trees(self):
+        return sorted(p.name for p in (self.reader.root / "snapshots").iterdir())
+
+    def test_a_layer_that_is_here_and_not_there(self):
+        self.pull_the_private_one()
+        before = self.trees()
+        run_it = self.context(f"FROM {self.theirs}\nRUN cat /secret\n", name="run")
+        copy = self.context(f"FROM scratch\nCOPY --from={self.theirs} /secret /\n", name="copy")
+        plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")
+        archive = self.folder / "out.tar"
+        for arguments in (["pull", self.theirs], ["build", run_it], ["build", "--pull", run_it], ["build", copy],
+                          ["build", "-o", f"type=tar,dest={archive}", plain],
+                          ["build", "-o", f"type=oci,dest={archive}", plain],
+                          ["build", "-o", "type=image,compression=zstd,force-compression=true", plain],
+                          ["build", "--cache-to", f"type=local,dest={self.folder}/cache,mode=max", run_it]):
+            with self.subTest(arguments):
+                self.assert_refused(self.reader(*arguments, check=False))
+                self.assertFalse(archive.exists())
+        self.assertEqual(before, self.trees())
+        self.reader.assert_clean(self)
+
+    def test_nor_by_a_name_that_stayed(self):
+        """No step has needed the bytes, so the thief's name is there; and names that the user gave it."""
+        self.pull_the_private_one()
+        plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")
+        target = self.registry("target")
+        self.reader.build(plain, "-t", "mine:1")
+        self.reader("tag", self.theirs, "mine:2")
+        self.reader("tag", "mine:1", f"{target.host}/mine:1")
+        for name in (self.theirs, "mine:1", "mine:2", f"{target.host}/mine:1"):
+            source = self.context(f"FROM {name}\nRUN cat /secret\n", name="again")
+            for arguments in (["build", source], ["save", "-o", str(self.folder / "s.tar"), name]):
+                with self.subTest(arguments=arguments, name=name):
+                    done = self.reader(*arguments, check=False)
+                    self.assertEqual(1, done.returncode, done.out + done.err)
+                    self.assertNotIn("another team", done.out + done.err)
+        self.assertEqual(1, self.reader("push", f"{target.host}/mine:1", check=False).returncode)
+        done = self.reader.build(plain, "--push", "-t", f"{target.host}/pushed:1", check=False)
+        self.assertEqual(1, done.returncode, done.err)
+        secret = self.layers[-1].removeprefix("sha256:")
+        self.assertFalse([path for path in target.blob_files() if path.parent.name == secret])
+        self.reader.assert_clean(self)
+
+    def test_nor_when_the_bytes_come_later(self):
+        plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")
+        self.reader.build(plain, "-t", "mine:1")
+        private = self.context(f"FROM {self.name}\nENV A=b C=d\n", name="of-the-private-one")
+        self.reader.build(private, "-t", "other:1", env=self.auth)
+        self.pull_the_private_one()
+        for name in ("mine:1", self.theirs):
+            done = self.reader.build(self.context(f"FROM {name}\nRUN cat /secret\n", name="run"), check=False,
+                                     env=self.auth)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn("another team", done.err)
+        self.reader.assert_clean(self)
+
+    def test_nor_through_a_mirror_of_what_is_here(self):
+        self.pull_the_private_one()
+        self.reader.build(self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain"))
+        for host, name, status in ((self.thief.host, "team/app", 404), (self.server.host, "team/private", 200)):
+            mirror = self.closing(OwnRegistry(self.reader, "--mirror-of", f"http://{host}", "--offline"))
+            mirror.ask("GET", f"/v2/{name}/manifests/1", status=200)
+            for layer in self.layers:
+                mirror.ask("GET", f"/v2/{name}/blobs/{layer}", status=status)
+
+    def test_layers_that_nothing_needed_yet_are_fetched_for_what_is_built_upon_them(self):
+        other = f"{self.server.host}/team/child:1"
+        self.reader.build(self.context(f"FROM {self.name}\nENV A=b\n", name="child"), "-t", "mine:1", env=self.auth)
+        self.reader("tag", "mine:1", other)
+        self.reader.build(self.context(f"FROM {other}\nENV C=d\n", name="grandchild"), "-t", "mine:2")
+        before = len(self.server.requests())
+        run_it = self.context("FROM mine:2\nRUN cat /secret\n", name="run")
+        for _ in range(2):
+            self.reader.build(run_it, env=self.auth)
+        requests = self.server.requests()[before:]
+        for layer in self.layers:
+            self.assertEqual(1, sum(method == "GET" and path.endswith(layer) for method, path in requests), requests)
+        self.reader("push", other, env=self.auth)
+        self.slipway("pull", other, env=self.auth)
+        self.reader.assert_clean(self)
+
+    def test_what_the_other_one_has_is_transferred_once(self):
+        self.pull_the_private_one()
+        before = self.trees()
+        for layer in self.layers:
+            self.thief.blobs[layer] = self.blob(layer)
+        source = self.context(f"FROM {self.theirs}\nRUN cat /secret\n", name="run")
+        for times in range(2):
+            self.reader("pull", self.theirs)
+            self.reader.build(source, "--pull")
+            for layer in self.layers:
+                self.assertEqual(1, self.thief.count("GET", layer), times)
+        self.assertTrue(set(before) <= set(self.trees()))
+        self.assertEqual(len(before) + 1, len(self.trees()), "the step's tree, and no layer unpacked again")
+        self.reader.assert_clean(self)
+
+    def test_another_repository_of_the_registry_costs_a_head(self):
+        self.pull_the_private_one()
+        copy = f"{self.server.host}/other/copy:1"
+        self.slipway("tag", self.name, copy)
+        self.slipway("push", copy, env=self.auth)
+        for asked in ([("HEAD", layer) for layer in [self.manifest["config"]["digest"], *self.layers]], []):
+            before = len(self.server.requests())
+            self.reader("pull", copy, env=self.auth)
+            requests = self.server.requests()[before:]
+            blobs = [(method, path.rpartition("/")[2]) for method, path in requests if "/blobs/" in path]
+            self.assertEqual(sorted(asked), sorted(blobs), requests)
+        self.assertEqual(1, self.reader("pull", copy, check=False).returncode, "without credentials")
+
+    def test_what_was_loaded_is_no_registrys(self):
+        self.slipway("save", "-o", self.folder / "p.tar", self.name)
+        self.reader("load", "-i", self.folder / "p.tar")
+        self.assert_refused(self.reader("pull", self.theirs, check=False))
+        source = self.context(f"FROM {self.name}\nRUN cat /secret\n", name="run")
+        before = len(self.server.requests())
+        self.reader.build(source)
+        self.reader("tag", self.name, "mine:1")
+        self.reader.build(self.context("FROM mine:1\nRUN cat /secret && true\n", name="run2"))
+        self.reader("save", "-o", self.folder / "q.tar", "mine:1")
+        self.assertEqual([], self.server.requests()[before:], "names that are here need no question")
+
+    def test_a_config_that_claims_the_layers_of_another_gets_no_record(self):
+        """The key of a step is made of what the config says of the base's layers."""
+        self.pull_the_private_one()
+        victim = self.context(f"FROM {self.name}\nRUN cp /secret /found\n", name="victim")
+        self.reader.build(victim, env=self.auth)
+        manifest = json.loads(self.blob(self.digest))
+        own = base_tar()
+        manifest["layers"] = [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": len(own),
+                               "digest": "sha256:" + hashlib.sha256(own).hexdigest()}] * len(self.layers)
+        self.serve(json.dumps(manifest).encode(), own, self.blob(self.manifest["config"]["digest"]))
+        self.assertEqual(OCI_MANIFEST, manifest["mediaType"])
+        for text in (f"FROM {self.theirs}\nRUN cp /secret /found\n",
+                     f"FROM {self.theirs} AS a\nRUN cp /secret /found\nFROM scratch\nCOPY --from=a /found /\n"):
+            done = self.reader.build(self.context(text, name="thieving"), "-o", "type=tar,dest=-", check=False)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn("cached", steps(done.err).values(), done.err)
+            self.assertNotIn("another team", done.out)
+        self.reader.build(victim, env=self.auth)
+        self.reader.assert_clean(self)
 
 
 class WithoutMounts(http.server.ThreadingHTTPServer):

@@ -15,6 +15,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from own_registry import Upstream
 from support import CLEAN, Case, Registry, Slipway, main, require, run, steps, stop, until
 
 CONFIG = "application/vnd.buildkit.cacheconfig.v0"
@@ -406,6 +407,46 @@ class HostileTest(CacheCase):
         manifest["config"] = {"mediaType": CONFIG, "size": len(blob), "digest": put_blob(self.registry.host, "cache", blob)}
         put(self.registry.host, "cache", "evil", json.dumps(manifest).encode(), MANIFEST)
         return f"{self.registry.host}/cache:evil"
+
+    def test_a_cache_that_names_a_layer_that_is_here_and_not_there(self):
+        """Somebody else's layer as the result of a step: its digest is no secret."""
+        private = self.context(f"FROM {self.base}\nRUN echo of another team >/secret\n", name="private")
+        name = f"{self.registry.host}/private:1"
+        self.slipway.build(private, "-t", name, "--push")
+        hidden = json.loads(get(self.registry.host, "private", "1"))
+        secret = hidden["layers"][-1]
+        diff = json.loads(get(self.registry.host, "private", hidden["config"]["digest"], "blobs"))["rootfs"]["diff_ids"][-1]
+        manifest, config = self.cache_documents("cache", "good")
+        thief = self.closing(Upstream())
+        # the first step's layer: the one above the base's
+        first = next(l["blob"] for l in config["layers"] if config["layers"][l.get("parent", 0)].get("parent", 0) == -1
+                     and l.get("parent", 0) != -1)
+        for layer in manifest["layers"]:
+            if layer["digest"] == first:
+                layer.update(digest=secret["digest"], size=secret["size"])
+                layer["annotations"]["containerd.io/uncompressed"] = diff
+            else:
+                thief.blobs[layer["digest"]] = get(self.registry.host, "cache", layer["digest"], "blobs")
+        blob = json.dumps(config).replace(first, secret["digest"]).encode()
+        digest = "sha256:" + hashlib.sha256(blob).hexdigest()
+        thief.blobs[digest] = blob
+        manifest["config"] = {"mediaType": CONFIG, "size": len(blob), "digest": digest}
+        body = json.dumps(manifest).encode()
+        name_of_it = "sha256:" + hashlib.sha256(body).hexdigest()
+        thief.manifests[name_of_it], thief.tags[("cache", "1")] = body, name_of_it
+        for with_bytes in (False, True):
+            with self.subTest(with_bytes):
+                other = self.other(f"other-{with_bytes}")
+                other("pull", name)
+                if with_bytes:
+                    thief.blobs[secret["digest"]] = get(self.registry.host, "private", secret["digest"], "blobs")
+                tree = self.folder / f"tree-{with_bytes}"
+                done = other.build(self.plain, "--cache-from", f"{thief.host}/cache:1", "-o", f"type=local,dest={tree}")
+                self.assertEqual(not with_bytes, "a cached result is not used" in done.err, done.err)
+                self.assertEqual(with_bytes, (tree / "secret").exists(), "who has the bytes may say so: it was chosen")
+                self.assertEqual(not with_bytes, (tree / "x").exists())
+                self.assertEqual(int(with_bytes), thief.count("GET", secret["digest"]))
+                other.assert_clean(self)
 
     def test_results_of_another_depth_are_not_taken(self):
         first = self.context(f"FROM {self.base}\nRUN echo good >/x\n", name="first")

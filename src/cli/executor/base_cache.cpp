@@ -12,16 +12,27 @@
 namespace slipway::cli {
 namespace {
 
+/// The layers that the directory has count as the image's, as if a mirror had served them.
+Status note_taken(const build::Workshop& shop, const image::Resolved& image, const store::Origin& from) {
+  const store::Origins origins(shop.store);
+  const auto there = shop.images.origin(image);
+  for (const auto& layer : image.manifest.layers())
+    if (TRY(origins.has(from, layer.digest))) TRY(origins.note(there, layer.digest));
+  return {};
+}
+
 Status take(const build::Workshop& shop, const image::Resolved& image, const std::string& place, const Cancel& cancel) {
   struct stat info{};
   if (::stat(place.c_str(), &info) < 0) return fail_errno("cannot look at {}", quoted(place, 300));
   if (S_ISDIR(info.st_mode)) {
     const build::LayoutAddress address{.directory = place, .tag = "", .digest = image.manifest.digest().text()};
-    (void)TRY(build::take_layout(address, image.reference, image.config.view().platform, shop, cancel));
-    return {};
+    const auto taken = TRY(build::take_layout(address, image.reference, image.config.view().platform, shop, cancel));
+    return note_taken(shop, image, *taken.own);
   }
   const auto file = TRY(sys::open(place, O_RDONLY));
-  (void)TRY(image::load(shop.store, shop.lease, source_of(file.get(), quoted(place, 300), cancel), cancel));
+  for (const auto& loaded :
+       TRY(image::load(shop.store, shop.lease, source_of(file.get(), quoted(place, 300), cancel), cancel)))
+    TRY(note_taken(shop, image, store::Origin::image(loaded.target)));
   return {};
 }
 
@@ -40,7 +51,7 @@ Status take_cached_base(const build::Workshop& shop, const image::Resolved& imag
                         ExecutorLog& log, const Cancel& cancel) {
   const auto& layers = image.manifest.layers();
   bool here = true;
-  for (const auto& layer : layers) here = here && TRY(shop.store.acquire_blob(shop.lease, layer.digest));
+  for (const auto& layer : layers) here = here && TRY(shop.images.holds(image, layer.digest));
   if (here) return {};
   log.info(fmt::format("Found {} in local cache", image.manifest.digest().text()));
   Status taken = take(shop, image, place, cancel);

@@ -6,6 +6,8 @@
 #include "base/time.hpp"
 #include "image/layer_check.hpp"
 #include "image/layout_directory.hpp"
+#include "image/proofs.hpp"
+#include "image/transfers.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -110,15 +112,13 @@ bool ExecutorCache::fits(const Entry& entry, const build::CacheableStep& step) c
 Result<build::LayerFacts> ExecutorCache::take(const build::Workshop& shop, const Entry& entry, const std::string& key,
                                               progress::VertexId vertex, const Cancel& cancel) const {
   const oci::Descriptor& blob = entry.manifest.layers()[0];
-  if (!TRY(shop.store.acquire_blob(shop.lease, blob.digest))) {
-    if (!entry.directory.empty()) {
-      const auto layout = TRY(image::LayoutDirectory::open(entry.directory));
-      (void)TRY(layout.take(shop.store, shop.lease, blob, cancel));
-    } else {
-      const oci::Reference name = TRY(oci::Reference::parse(place(key)));
-      const image::Images images{shop.store, shop.lease, client_, shop.scope};
-      TRY(images.fetch_blobs(name, entry.manifest, log_, vertex, cancel));
-    }
+  if (!entry.directory.empty()) {
+    const auto layout = TRY(image::LayoutDirectory::open(entry.directory));
+    (void)TRY(layout.bring(shop.store, shop.lease, blob, cancel));
+  } else {
+    const oci::Reference name = TRY(oci::Reference::parse(place(key)));
+    const image::Images images{shop.store, shop.lease, client_, shop.scope};
+    (void)TRY(image::Transfers(images, name, log_, vertex).ensure(blob, nullptr, cancel));
   }
   // The entry's own word is not believed.
   const oci::DiffId& diff = entry.config.view().diff_ids[0];
@@ -176,6 +176,7 @@ Status ExecutorCache::write(const build::Workshop& shop, const build::CacheableS
       .size = facts.blob.size};
   const auto manifest = oci::Manifest::make(family, std::move(config_blob), {layer});
   const auto target = TRY(keep_document(shop, manifest.raw(), manifest.descriptor().media_type));
+  TRY(image::note_own_blobs(store::Origins(shop.store), manifest));
   if (in_layouts()) {
     const std::string directory = place(key).substr(4);
     TRY(sys::make_directories(directory, 0755));

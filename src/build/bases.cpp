@@ -1,0 +1,61 @@
+#include "build/bases.hpp"
+
+#include <set>
+
+#include "build/definition.hpp"
+
+namespace slipway::build {
+namespace {
+
+/// That an image's layers came from its place, and were what its config says: it stays true when they are gone.
+constexpr std::string_view kFact = "proven base";
+
+}  // namespace
+
+Result<bool> Bases::proven(std::size_t vertex) {
+  std::set<std::size_t> seen{vertex};
+  std::vector<std::size_t> pending{vertex};
+  const std::lock_guard lock(mutex_);
+  while (!pending.empty()) {
+    const auto& [op, inputs, ignored] = plan_.graph.vertices()[pending.back()];
+    pending.pop_back();
+    for (const auto& input : inputs)
+      if (seen.insert(input.vertex).second) pending.push_back(input.vertex);
+    const auto* image = static_cast<const DescribedOp&>(*op).image();
+    if (image == nullptr) continue;
+    const auto [found, fresh] = proven_.try_emplace(image, false);
+    if (fresh) found->second = TRY(is_proven(*image));
+    if (!found->second) return false;
+  }
+  return true;
+}
+
+Result<bool> Bases::is_proven(const image::Resolved& image) {
+  const store::Origin origin = shop_.images.origin(image);
+  const std::string key = fmt::format("{}/{} {}", origin.registry, origin.repository, image.manifest.digest().text());
+  if (TRY(shop_.store.recall(kFact, key))) return true;
+  if (!TRY(layers_are_known(image)) && !TRY(prove(image))) return false;
+  TRY(shop_.store.remember(kFact, key, ""));
+  return true;
+}
+
+Result<bool> Bases::layers_are_known(const image::Resolved& image) const {
+  const auto& layers = image.manifest.layers();
+  const auto& diffs = image.config.view().diff_ids;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto layer = TRY(shop_.store.layer_of_blob(layers[i].digest));
+    if (!layer || layer->diff != diffs.at(i) || !TRY(shop_.images.holds(image, layers[i].digest))) return false;
+  }
+  return true;
+}
+
+Result<bool> Bases::prove(const image::Resolved& image) {
+  const progress::VertexId id = ids_.next();
+  shop_.sink.on(progress::Started{id, "[internal] check the layers of " + image.reference.canonical()});
+  const Status done = shop_.images.prove(image, shop_.sink, id, cancel_);
+  shop_.sink.on(progress::Finished{id, done ? "" : done.error().message()});
+  if (!done && done.error().code() == Code::kCancelled) return std::unexpected(done.error());
+  return done.has_value();  // steps upon it run, and tell why they can not
+}
+
+}  // namespace slipway::build
