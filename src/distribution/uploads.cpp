@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/text.hpp"
+#include "distribution/piece.hpp"
 #include "distribution/state.hpp"
 
 namespace slipway::distribution {
@@ -95,23 +96,6 @@ Outcome begin(Call& call) {
   return {};
 }
 
-/// Where a piece begins and ends; both included.
-struct Piece {
-  std::int64_t first = 0, last = 0;
-};
-
-/// "0-1023", also as "bytes 0-1023/…", which some clients send. Nothing when it is none.
-std::optional<Piece> parse_piece(std::string_view text) {
-  if (text.starts_with("bytes ")) text = text.substr(6);
-  text = text.substr(0, text.find('/'));
-  const auto dash = text.find('-');
-  if (dash == std::string_view::npos) return std::nullopt;
-  const auto first = parse_size(text.substr(0, dash));
-  const auto last = parse_size(text.substr(dash + 1));
-  if (!first || !last || *last < *first) return std::nullopt;
-  return Piece{*first, *last};
-}
-
 /// The piece that a request brings, as it says itself: it must begin where the session ends.
 std::expected<std::optional<Piece>, Problem> announced(Call& call, const store::Upload& upload) {
   const auto header = call.request.header("Content-Range");
@@ -122,10 +106,10 @@ std::expected<std::optional<Piece>, Problem> announced(Call& call, const store::
     return refuse(416, ProblemCode::kBlobUploadInvalid, std::move(why));
   };
   if (!piece) return wrong(fmt::format("{} is no range of an upload", quoted(*header, 100)));
-  if (piece->first != upload.size())
+  if (piece->begin != upload.size())
     return wrong(fmt::format("the upload has {} bytes; the next piece begins there", upload.size()));
   const auto length = call.request.content_length();
-  if (length && *length != piece->last - piece->first + 1)
+  if (length && *length != piece->size())
     return refuse(400, ProblemCode::kSizeInvalid, "Content-Range and Content-Length do not agree");
   return piece;
 }
@@ -135,7 +119,7 @@ Outcome append(Call& call, store::Upload& upload) {
   const auto piece = announced(call, upload);
   if (!piece) return std::unexpected(piece.error());
   if (auto received = receive(call, upload); !received) return received;
-  if (*piece && upload.size() != (*piece)->last + 1)
+  if (*piece && upload.size() != (*piece)->end)
     return refuse(400, ProblemCode::kSizeInvalid, "the piece has not the length that Content-Range says");
   return {};
 }

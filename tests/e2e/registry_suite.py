@@ -246,6 +246,12 @@ class ProtocolTest(RegistryCase):
             registry.ask("GET", where, status=404)
         self.slipway.assert_clean(self)
 
+    def test_a_piece_that_ends_where_no_file_can_is_no_range(self):
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        registry.ask("PATCH", headers["Location"], b"x", {"Content-Range": f"0-{2 ** 63 - 1}"}, 416)
+        registry.ask("GET", headers["Location"], status=204)
+
     def test_names_that_are_none(self):
         registry = self.registry()
         for target in ("/v2/App/manifests/1", "/v2/../../etc/passwd", "/v2/%2e%2e/%2e%2e/etc/manifests/passwd",
