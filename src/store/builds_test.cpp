@@ -16,7 +16,8 @@ struct NotedBuildTest : StoreTest {
   }
   static std::vector<std::string> documents(const Store& store, std::string_view scope = kScope) {
     std::vector<std::string> out;
-    for (const auto& build : *store.noted_builds(scope)) out.push_back(build.document);
+    const auto builds = store.noted_builds(scope);
+    for (const auto& build : builds.value()) out.push_back(build.document);
     return out;
   }
   std::int64_t number(const char* sql) const {
