@@ -10,6 +10,7 @@
 
 #include "base/time.hpp"
 #include "http/loopback_server.hpp"
+#include "sys/fd.hpp"
 
 namespace slipway::http {
 namespace {
@@ -53,6 +54,30 @@ TEST(Client, GivesStatusHeadersAndBody) {
   EXPECT_EQ(request.target, "/v2/x?y=1");
   EXPECT_EQ(request.headers.find("accept"), "a/b");
   EXPECT_EQ(request.headers.find("user-agent"), "test/1");
+}
+
+TEST(LoopbackServer, ResetsNobodyWhoIsStillSending) {
+  const LoopbackServer server(
+      [](const Received&, Connection& peer) {
+        peer.reply(401, {{"Connection", "close"}}, "who?");
+        peer.close();
+      },
+      [](const Received&) { return 1; });
+  const sys::Fd peer(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(server.port()));
+  ASSERT_EQ(::connect(peer.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  constexpr int kPieces = 64;  // of 1 MiB: more than the kernel holds
+  const std::string piece(1 << 20, 'x');
+  Connection client(peer.get(), 0);
+  ASSERT_TRUE(client.send(fmt::format("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", kPieces * piece.size())));
+  for (int i = 0; i < kPieces; ++i) ASSERT_TRUE(client.send(piece)) << "MiB " << i;
+  char answer[64];
+  const ssize_t got = ::recv(peer.get(), answer, sizeof answer, 0);
+  ASSERT_GT(got, 0);
+  EXPECT_TRUE(std::string_view(answer, static_cast<std::size_t>(got)).starts_with("HTTP/1.1 401 "));
 }
 
 TEST(Client, KeepsConnections) {

@@ -62,7 +62,8 @@ bool read_chunked(Input& input, std::string& body) {
   }
 }
 
-bool read_request(Input& input, Received& request, const Appetite& appetite) {
+/// `whole`: whether the body was read to its end.
+bool read_request(Input& input, Received& request, const Appetite& appetite, bool& whole) {
   std::string head;
   if (!input.speaks_http() || !input.until("\r\n\r\n", head)) return false;
   const auto lines = split(head, '\n');
@@ -78,9 +79,21 @@ bool read_request(Input& input, Received& request, const Appetite& appetite) {
   if (request.headers.find("transfer-encoding")) return read_chunked(input, request.body);
   const auto header = request.headers.find("content-length");
   std::size_t length = header ? std::strtoul(header->c_str(), nullptr, 10) : 0;
-  if (appetite)
-    if (const auto most = appetite(request)) length = std::min(length, *most);
+  if (appetite) {
+    if (const auto most = appetite(request); most && *most < length) {
+      length = *most;
+      whole = false;
+    }
+  }
   return input.exactly(length, request.body);
+}
+
+/// Ends our side and drops what still comes: closing with bytes unread would reset the connection, and the reset may
+/// overtake the answer.
+void end_in_order(int fd) {
+  ::shutdown(fd, SHUT_WR);
+  char piece[16384];
+  while (::recv(fd, piece, sizeof piece, 0) > 0) continue;
 }
 
 }  // namespace
@@ -111,7 +124,7 @@ void Connection::wait_for_hang_up() {
 void Connection::reset() {
   const linger hard{1, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  open_ = false;
+  open_ = orderly_ = false;
 }
 
 struct LoopbackServer::State {
@@ -154,13 +167,15 @@ struct LoopbackServer::State {
   void serve(sys::Fd fd, int number) {
     Input input(fd.get());
     Connection connection(fd.get(), number);
+    bool whole = true;
     while (connection.open()) {
       Received request;
       request.connection = number;
-      if (!read_request(input, request, appetite)) break;
+      if (!read_request(input, request, appetite, whole)) break;
       received.lock()->push_back(request);
       handler(request, connection);
     }
+    if (!whole && connection.orderly()) end_in_order(fd.get());
     auto held = peers.lock();
     std::erase(held->open, fd.get());
     fd.reset();

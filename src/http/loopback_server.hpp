@@ -37,11 +37,12 @@ class Connection {
   void reply(int status, const std::vector<Header>& headers, std::string_view body);
   /// Blocks until the peer hangs up.
   void wait_for_hang_up();
-  /// Ends the connection after the handler.
+  /// Ends the connection after the handler; what the peer still sends is dropped.
   void close() { open_ = false; }
   /// Ends it with a reset instead of an orderly end.
   void reset();
   [[nodiscard]] bool open() const { return open_; }
+  [[nodiscard]] bool orderly() const { return orderly_; }  ///< false after reset()
   [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] int number() const { return number_; }
 
@@ -49,6 +50,7 @@ class Connection {
   int fd_;
   int number_;
   bool open_ = true;
+  bool orderly_ = true;
 };
 
 using Handler = std::function<void(const Received& request, Connection& peer)>;
