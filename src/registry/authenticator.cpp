@@ -4,23 +4,12 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
-#include "oci/json.hpp"
 #include "registry/base64.hpp"
 #include "registry/challenge.hpp"
+#include "registry/token_reply.hpp"
 
 namespace slipway::registry {
 namespace {
-
-constexpr std::int64_t kTokenReplyLimit = 256 * 1024;
-constexpr std::size_t kTokenLimit = 32 * 1024;  // it must fit a header line that servers accept
-constexpr std::int64_t kDefaultLifetime = 60;   // token.md: when expires_in is missing
-constexpr std::int64_t kLongestLifetime = 24 * 3600;
-
-/// A token goes into a header as it is.
-bool is_token(std::string_view text) {
-  return !text.empty() && text.size() <= kTokenLimit &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
 
 std::string joined(const Scopes& scopes) { return join(scopes, " "); }
 
@@ -144,21 +133,11 @@ Attempt<Authenticator::Token> Authenticator::fetch_token(const State& state, con
         reply, what,
         {"the token server " + request.url.origin(), registry_, state.credential ? state.credential->username : ""}));
 
-  const auto parse = [&]() -> Result<Token> {
-    if (is_web_page(reply.headers)) return fail(Code::kDataLoss, "it answers with a web page, not with a token");
-    const auto document = TRY(oci::Json::parse(reply.body, {.bytes = kTokenReplyLimit, .depth = 16}));
-    Token token{TRY(document.string("token")), 0};
-    if (token.text.empty()) token.text = TRY(document.string("access_token"));
-    if (!is_token(token.text)) return fail(Code::kDataLoss, "it holds no usable token");
-    std::int64_t lifetime = TRY(document.int63("expires_in"));
-    lifetime = lifetime == 0 ? kDefaultLifetime : std::min(lifetime, kLongestLifetime);
-    token.expires_ms = monotonic_ms() + lifetime * 900;  // renewed when a tenth is left
-    return token;
-  };
-  auto token = parse();
+  auto token = is_web_page(reply.headers) ? fail(Code::kDataLoss, "it answers with a web page, not with a token")
+                                          : parse_token_reply(reply.body);
   if (!token)
     return give_up(std::move(token).error().add_context("while asking the token server " + request.url.origin()));
-  return *std::move(token);
+  return Token{std::move(token->token), monotonic_ms() + token->seconds * 900};  // renewed when a tenth is left
 }
 
 }  // namespace slipway::registry

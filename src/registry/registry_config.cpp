@@ -31,17 +31,6 @@ Status add_all(const std::vector<std::string>& mirrors, const std::vector<std::s
   return {};
 }
 
-Status read_file(std::string_view text, RegistryRules& rules, std::vector<InsecureRegistry>& insecure) {
-  const oci::Json document = TRY(oci::Json::parse(text));
-  TRY(document.require_object());
-  const auto texts = [&](std::string_view name) -> Result<std::vector<std::string>> {
-    const auto found = document.find(name);
-    if (!found) return std::vector<std::string>();
-    return found->as_strings();
-  };
-  return add_all(TRY(texts("registry-mirrors")), TRY(texts("insecure-registries")), rules, insecure);
-}
-
 /// Where a file may be, the first counts.
 std::vector<std::string> places(const Environment& environment) {
   if (const auto named = environment("SLIPWAY_REGISTRY_CONFIG"))
@@ -74,6 +63,17 @@ void add_mirror(RegistryRules& rules, const MirrorOf& made) {
   if (std::find(mirrors.begin(), mirrors.end(), made.mirror) == mirrors.end()) mirrors.push_back(made.mirror);
 }
 
+Status parse_registry_config(std::string_view text, RegistryRules& rules, std::vector<InsecureRegistry>& insecure) {
+  const oci::Json document = TRY(oci::Json::parse(text));
+  TRY(document.require_object());
+  const auto texts = [&](std::string_view name) -> Result<std::vector<std::string>> {
+    const auto found = document.find(name);
+    if (!found) return std::vector<std::string>();
+    return found->as_strings();
+  };
+  return add_all(TRY(texts("registry-mirrors")), TRY(texts("insecure-registries")), rules, insecure);
+}
+
 Status read_registry_config(const Environment& environment, RegistryRules& rules,
                             std::vector<InsecureRegistry>& insecure) {
   const auto variable = [&](const char* name) { return words_of(environment(name).value_or("")); };
@@ -89,7 +89,7 @@ Status read_registry_config(const Environment& environment, RegistryRules& rules
       continue;
     }
     if (trim(*text).empty()) return {};
-    return context(read_file(*text, rules, insecure), "while reading {}", printable(path));
+    return context(parse_registry_config(*text, rules, insecure), "while reading {}", printable(path));
   }
   return {};
 }

@@ -30,6 +30,10 @@ struct MirrorOf {
 /// Adds behind what is there; one that is there already is not added again.
 void add_mirror(RegistryRules& rules, const MirrorOf& made);
 
+/// Adds what the text of such a file says.
+[[nodiscard]] Status parse_registry_config(std::string_view text, RegistryRules& rules,
+                                           std::vector<InsecureRegistry>& insecure);
+
 /// Adds what variables and the file say. Errors name the variable or the file.
 [[nodiscard]] Status read_registry_config(const Environment& environment, RegistryRules& rules,
                                           std::vector<InsecureRegistry>& insecure);
