@@ -71,7 +71,7 @@ struct Connection::State {
 
   sqlite3* handle = nullptr;
   std::string path;
-  std::unordered_multimap<std::string_view, sqlite3_stmt*> idle;
+  std::unordered_multimap<std::string_view, sqlite3_stmt*> idle;  ///< by their texts, which they own
   Busy busy;
   bool broken = false;
   dev_t device = 0;
@@ -155,14 +155,14 @@ Result<sqlite3_stmt*> Connection::take(std::string_view sql) {
   return statement;
 }
 
-void Connection::give_back(std::string_view sql, sqlite3_stmt* statement) {
+void Connection::give_back(sqlite3_stmt* statement) {
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
-  state_->idle.emplace(sql, statement);
+  state_->idle.emplace(sqlite3_sql(statement), statement);
 }
 
 Result<Rows> Connection::query(std::string_view sql, std::initializer_list<Bind> binds) {
-  Rows rows(*this, TRY(take(sql)), sql);
+  Rows rows(*this, TRY(take(sql)));
   int position = 0;
   for (const Bind& bind : binds) {
     ++position;
@@ -201,9 +201,9 @@ Result<std::optional<std::int64_t>> Connection::number(std::string_view sql, std
 }
 
 Rows::Rows(Rows&& other) noexcept
-    : connection_(other.connection_), statement_(std::exchange(other.statement_, nullptr)), sql_(other.sql_) {}
+    : connection_(other.connection_), statement_(std::exchange(other.statement_, nullptr)) {}
 Rows::~Rows() {
-  if (statement_ != nullptr) connection_->give_back(sql_, statement_);
+  if (statement_ != nullptr) connection_->give_back(statement_);
 }
 
 Result<bool> Rows::next() {

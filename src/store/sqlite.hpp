@@ -74,11 +74,9 @@ class [[nodiscard]] Rows {
 
  private:
   friend class Connection;
-  Rows(Connection& connection, sqlite3_stmt* statement, std::string_view sql)
-      : connection_(&connection), statement_(statement), sql_(sql) {}
+  Rows(Connection& connection, sqlite3_stmt* statement) : connection_(&connection), statement_(statement) {}
   Connection* connection_;
   sqlite3_stmt* statement_;
-  std::string_view sql_;
 };
 
 enum class OpenMode : unsigned char {
@@ -87,8 +85,8 @@ enum class OpenMode : unsigned char {
   kReadOnly,
 };
 
-/// One connection: used by one thread at a time, never across a fork. `sql` arguments are string literals: the cache
-/// keeps views of them.
+/// One connection: used by one thread at a time, never across a fork. Statements are kept for the next query of the
+/// same text, all of them: what differs from call to call is bound, not written into the text.
 class Connection {
  public:
   static Result<Connection> open(const std::string& path, OpenMode mode);
@@ -119,7 +117,7 @@ class Connection {
   struct State;
   explicit Connection(std::unique_ptr<State> state);
   Result<sqlite3_stmt*> take(std::string_view sql);
-  void give_back(std::string_view sql, sqlite3_stmt* statement);
+  void give_back(sqlite3_stmt* statement);
   Error error(int code) const;
   std::unique_ptr<State> state_;
 };

@@ -1,7 +1,9 @@
 #include "store/sqlite.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
+#include <list>
 #include <thread>
 
 #include "store/schema.hpp"
@@ -47,6 +49,21 @@ TEST_F(SqliteTest, OneStatementMayRunInsideItself) {
     while (*inner.next()) ++seen;
   }
   EXPECT_EQ(seen, 4);
+}
+
+TEST_F(SqliteTest, StatementsAreKeptByTheirTextAndNotByThatOfTheCaller) {
+  Connection db = open();
+  ASSERT_TRUE(db.execute("CREATE TABLE t (n INTEGER) STRICT; INSERT INTO t VALUES (1)"));
+  std::list<std::string> texts;
+  const auto ask = [&](std::string_view sql) {
+    std::string& text = texts.emplace_back(sql);
+    EXPECT_EQ(*db.number(text), 1);
+    text.assign(text.size(), '?');
+  };
+  ask("SELECT n FROM t WHERE n > 0");
+  const auto held = sqlite3_memory_used();
+  for (int i = 0; i < 100; ++i) ask("SELECT n FROM t WHERE n > 0");
+  EXPECT_LT(sqlite3_memory_used(), held + 4096) << "a statement for each call";
 }
 
 TEST_F(SqliteTest, ATransactionNotCommittedLeavesNothing) {
