@@ -81,9 +81,11 @@ Result<sandbox::NetworkMode> network_mode(const std::string& text) {
 }
 
 Result<std::int64_t> epoch(std::string_view text) {
+  constexpr std::int64_t kEndOfYear9999 = 253'402'300'799;  // RFC 3339 has no later time
   auto seconds = parse_size(text);
-  if (!seconds)
-    return fail(Code::kUsage, "SOURCE_DATE_EPOCH is {}; it must be seconds since 1970 in digits", quoted(text, 64));
+  if (!seconds || *seconds > kEndOfYear9999)
+    return fail(Code::kUsage, "SOURCE_DATE_EPOCH is {}; it must be seconds since 1970 in digits, before the year 10000",
+                quoted(text, 64));
   return seconds;
 }
 

@@ -198,6 +198,8 @@ TEST(BuildRequest, SourceDateEpochIsABuildArgument) {
   EXPECT_EQ(given->source_date_epoch, 1);
   EXPECT_EQ(given->build_args.size(), 1u);
   EXPECT_FALSE(request_of({"."}, {{"SOURCE_DATE_EPOCH", "yesterday"}}));
+  EXPECT_TRUE(request_of({"."}, {{"SOURCE_DATE_EPOCH", "253402300799"}}));
+  EXPECT_FALSE(request_of({"."}, {{"SOURCE_DATE_EPOCH", "253402300800"}}));
 }
 
 TEST(BuildRequest, Outputs) {
