@@ -94,6 +94,10 @@ Result<int> serve(Session& session, const Arguments& arguments) {
   }
   const bool clear_passwords = setup.registry.users && !setup.server.tls && !setup.server.addresses.front().loopback();
   auto server = TRY(httpd::Server::listen(std::move(setup.server)));
+  if (setup.registry.upstream)
+    for (const auto& url : server.urls())
+      if (url.ends_with("//" + setup.registry.upstream->name))
+        return fail(Code::kUsage, "--mirror-of {} is this registry itself", printable(setup.registry.upstream->name));
   if (clear_passwords)
     say("warning: passwords cross the network in clear text; give --tls-cert and --tls-key, or put TLS in front");
   for (const auto& url : server.urls()) TRY(session.out.write(fmt::format("listening on {}\n", url)));

@@ -175,6 +175,10 @@ Result<store::Removed> remove(Repositories& repositories, const RepositorySummar
 /// Lines for standard output; what gc frees is added to `freed`.
 Result<std::string> remove_one(store::Store& store, const Arguments& arguments, const std::string& text,
                                std::int64_t& freed) {
+  // "app:$TAG" of a script in which TAG is empty must not be all of app.
+  if (text.ends_with(':') || text.ends_with('@'))
+    return fail(Code::kUsage, "{} names no tag and no digest; a repository as a whole is named without '{}'",
+                quoted(text, 300), text.back());
   const RepositoryName name = split_repository_name(text);
   const auto all = TRY(repositories_of(store, arguments));
   const RepositorySummary repository = TRY(find_repository(all, name.repository));
@@ -239,7 +243,7 @@ Result<int> remove_from_repositories(Session& session, const Arguments& argument
     session.say(failure_text(removed.error(), session.debug));  // the others are still removed, as rmi does
     code = kExitFailed;
   }
-  if (!done.empty())
+  if (done.contains("@sha") || done.contains("Untagged: "))
     done += freed > 0 ? fmt::format("'slipway gc' frees {}\n", human_size(freed))
                       : "'slipway gc' frees nothing of it: other tags, repositories or images need it\n";
   TRY(session.out.write(done));

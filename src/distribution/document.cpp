@@ -30,7 +30,12 @@ Status read_index(Document& out, std::string_view bytes, std::string_view media_
   const auto index = TRY(oci::Index::parse(std::string(bytes), media_type));
   out.manifest.media_type = index.media_type();
   out.named = index.manifests();
-  for (const auto& entry : out.named) out.manifest.manifests.push_back(entry.digest);
+  // BuildKit's build cache is an index whose entries are layers and a config of its own.
+  for (const auto& entry : out.named) {
+    const bool blob = !entry.media_type.empty() && !oci::media_type::is_manifest(entry.media_type) &&
+                      !oci::media_type::is_index(entry.media_type);
+    (blob ? out.manifest.blobs : out.manifest.manifests).push_back(entry.digest);
+  }
   out.annotations = index.annotations();
   return {};
 }

@@ -70,7 +70,9 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
   const store::Lease lease = TRY(store.lease("mirror"));
   // Another process may be at it: a pull, or a second mirror.
   const sys::FileLock one_at_a_time = TRY(store.lock_key(digest_, cancel));
-  if (TRY(store.acquire_blob(lease, digest_))) {
+  if (const auto known = TRY(store.acquire_blob(lease, digest_))) {
+    if (known->size != size_)
+      return fail(Code::kDataLoss, "{} has {} bytes and not {}, as was told", digest_.text(), known->size, size_);
     sys::Fd file = TRY(store.open_blob(digest_));
     TRY(repositories.link_blob(repository, digest_));
     show(std::move(file), size_);

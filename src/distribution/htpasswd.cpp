@@ -23,7 +23,8 @@ constexpr std::size_t kMostRemembered = 4096;
 constexpr std::size_t kUserLimit = 255;
 constexpr std::size_t kPasswordLimit = 511;  ///< crypt(3)'s own, less one
 constexpr int kMostChecks = 2;
-constexpr int kCostLimit = 16;  ///< seconds each
+constexpr int kMostWaiting = 32;  ///< for one of them
+constexpr int kCostLimit = 16;    ///< seconds each
 
 /// "$2y$10$" and 53 characters of bcrypt's alphabet.
 bool is_bcrypt(std::string_view hash) {
@@ -155,8 +156,8 @@ bool Htpasswd::check(const std::string& password, const std::string& hash) {
   return answer.size() == hash.size() && CRYPTO_memcmp(answer.data(), hash.data(), hash.size()) == 0;
 }
 
-std::optional<std::string> Htpasswd::user_of(std::string_view header,
-                                             const std::function<void(const std::string&)>& trouble) {
+Result<std::optional<std::string>> Htpasswd::user_of(std::string_view header,
+                                                     const std::function<void(const std::string&)>& trouble) {
   const auto credentials = parse_basic(header);
   if (!credentials || credentials->password.size() > kPasswordLimit) return std::nullopt;
   std::string hash;
@@ -173,7 +174,10 @@ std::optional<std::string> Htpasswd::user_of(std::string_view header,
     memory = remembered_as(*credentials, hash);
     if (const auto proven = proven_.find(memory); known && proven != proven_.end() && proven->second > monotonic_ms())
       return credentials->user;
+    if (waiting_ >= kMostWaiting) return fail(Code::kResourceExhausted, "too many passwords are being checked");
+    ++waiting_;
     free_.wait(lock, [&] { return checking_ < kMostChecks; });
+    --waiting_;
     ++checking_;
   }
   const bool right = check(credentials->password, hash) && known;

@@ -43,9 +43,10 @@ class Htpasswd {
   /// Errors name the file.
   static Result<std::unique_ptr<Htpasswd>> load(const std::string& path);
   /// Who the header proves to be; nothing when it proves nobody. Safe in any thread. `trouble` is told of a changed
-  /// file that can not be read.
-  [[nodiscard]] std::optional<std::string> user_of(std::string_view header,
-                                                   const std::function<void(const std::string&)>& trouble);
+  /// file that can not be read. kResourceExhausted when too many wait to be checked: guessing must not take every
+  /// thread from those who are known.
+  [[nodiscard]] Result<std::optional<std::string>> user_of(std::string_view header,
+                                                           const std::function<void(const std::string&)>& trouble);
 
  private:
   explicit Htpasswd(std::string path);
@@ -62,7 +63,7 @@ class Htpasswd {
   std::string stamp_;
   std::int64_t looked_at_ = 0;
   std::map<std::string, std::int64_t> proven_;  ///< keyed hash → until when (monotonic ms)
-  int checking_ = 0;
+  int checking_ = 0, waiting_ = 0;
 };
 
 }  // namespace slipway::distribution

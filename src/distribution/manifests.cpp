@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "distribution/document.hpp"
 #include "distribution/state.hpp"
+#include "distribution/turn.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
 
@@ -49,10 +50,32 @@ void send(Call& call, const store::LinkedManifest& manifest, std::string_view by
   (void)(call.is("HEAD") ? answer.start(200, manifest.size) : answer.send(200, bytes));
 }
 
+/// A place for a manifest that is held while it comes or goes: peers that are slow at it must not fill the memory.
+/// Small ones need none.
+class Held {
+ public:
+  Held(Call& call, std::optional<std::int64_t> size) {
+    if (size.value_or(oci::kManifestLimit) > kLargeManifest) turn_.emplace(call.registry.large_manifests, kMostLarge);
+  }
+  explicit operator bool() const { return !turn_ || *turn_; }
+
+ private:
+  static constexpr std::int64_t kLargeManifest = 256 * 1024;
+  static constexpr int kMostLarge = 16;
+  std::optional<Turn> turn_;
+};
+
+std::unexpected<Problem> too_many() {
+  return std::unexpected(
+      Problem{503, ProblemCode::kTooManyRequests, "too many large manifests are on their way at the same time", {}, 1});
+}
+
 Outcome pull_through(Call& call) {
   auto found =
       call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
   if (!found) return std::unexpected(std::move(found).error());
+  const Held held(call, std::ssize(found->bytes));
+  if (!held) return too_many();
   if (found->warning) call.answer.header("Warning", *found->warning);
   send(call, found->manifest, found->bytes);
   // The client has its answer and does not wait for this.
@@ -67,6 +90,8 @@ Outcome pull(Call& call) {
   if (!found) return std::unexpected(found.error());
   if (!*found) return unknown(call);
   const store::LinkedManifest& manifest = **found;
+  const Held held(call, call.is("GET") ? manifest.size : 0);
+  if (!held) return too_many();
   std::string bytes;
   if (call.is("GET") && !is_known(call, manifest.digest)) {
     auto read = call.registry.store.read_blob(manifest.digest, oci::kManifestLimit);
@@ -150,6 +175,8 @@ Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed&
 }
 
 Outcome push(Call& call) {
+  const Held held(call, call.request.content_length());
+  if (!held) return too_many();
   const auto pushed = receive(call);
   if (!pushed) return std::unexpected(pushed.error());
   if (auto sizes = judge_sizes(call, pushed->document); !sizes) return sizes;
@@ -160,8 +187,11 @@ Outcome push(Call& call) {
   const auto missing = judged(call, call.registry.repositories.put_manifest(call.repository(), manifest, pushed->tags));
   if (!missing) return std::unexpected(missing.error());
   if (!missing->empty())
-    return std::unexpected(Problem{400, ProblemCode::kManifestBlobUnknown,
-                                   "the repository has not what the manifest names: push that first", *missing});
+    return std::unexpected(
+        Problem{400, ProblemCode::kManifestBlobUnknown,
+                fmt::format("the repository does not have {}, which the manifest names: push that first",
+                            missing->front().text()),
+                *missing});
   call.answer.header("Location", fmt::format("/v2/{}/manifests/{}", call.repository(), manifest.digest.text()));
   call.answer.header("Docker-Content-Digest", manifest.digest.text());
   if (manifest.subject) call.answer.header("OCI-Subject", manifest.subject->text());

@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "distribution/document.hpp"
+#include "distribution/turn.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
 #include "sys/lock.hpp"
@@ -32,20 +33,6 @@ bool is_trouble(const Error& error) {
       return true;
   }
 }
-
-/// A place among the requests that wait for the upstream. A slow upstream must not take every thread.
-class Turn {
- public:
-  Turn(std::atomic<int>& waiting, int most) : waiting_(waiting), granted_(++waiting <= most) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { --waiting_; }
-  explicit operator bool() const { return granted_; }
-
- private:
-  std::atomic<int>& waiting_;
-  bool granted_;
-};
 
 std::unexpected<Problem> too_many() {
   return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, "too many requests wait for the upstream", {}, 2});
@@ -141,7 +128,7 @@ Problem Mirror::problem(const Error& error, ProblemCode unknown) {
       return problem_of(error);
     case Code::kUnavailable:
     case Code::kDeadlineExceeded:
-      return {503, ProblemCode::kTooManyRequests, told(error)};
+      return {503, ProblemCode::kUnavailable, told(error)};
     default:
       return {502, ProblemCode::kUnsupported, told(error)};
   }
@@ -159,7 +146,7 @@ Result<registry::Repository> Mirror::remote(const std::string& repository) const
 Problem Mirror::left_alone() {
   const std::int64_t seconds = std::max<std::int64_t>((away_until_ - monotonic_ms() + 999) / 1000, 1);
   return {503,
-          ProblemCode::kTooManyRequests,
+          ProblemCode::kUnavailable,
           fmt::format("{} (it is asked again in {} s)", *away_because_.lock(), seconds),
           {},
           static_cast<int>(kLeftAloneMs / 1000)};

@@ -37,6 +37,8 @@ std::string_view name_of(ProblemCode code) {
       return "UNSUPPORTED";
     case ProblemCode::kTooManyRequests:
       return "TOOMANYREQUESTS";
+    case ProblemCode::kUnavailable:
+      return "UNAVAILABLE";
   }
   return "UNSUPPORTED";
 }

@@ -26,6 +26,7 @@ enum class ProblemCode : unsigned char {
   kDenied,
   kUnsupported,
   kTooManyRequests,
+  kUnavailable,  ///< docker's, not the specification's: the upstream can not be asked
 };
 
 struct Problem {

@@ -60,8 +60,11 @@ Outcome authenticate(Registry::State& registry, httpd::Request& request, httpd::
   if (!registry.options.users) return {};
   const auto header = request.header("Authorization");
   if (header) {
-    if (auto user = registry.options.users->user_of(*header, registry.options.log)) {
-      request.set_user(std::move(*user));
+    auto user = registry.options.users->user_of(*header, registry.options.log);
+    if (!user)
+      return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, std::string(user.error().what()), {}, 2});
+    if (*user) {
+      request.set_user(std::move(**user));
       return {};
     }
   }

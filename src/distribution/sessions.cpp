@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kKeptOpen = 64;
 constexpr std::int64_t kKeptMs = 600'000;
 constexpr std::int64_t kPatienceMs = 10'000;
-constexpr auto kLook = std::chrono::milliseconds(20);
+constexpr std::chrono::milliseconds kFirstLook(20), kLastLook(500);
 
 std::string key_of(const std::string& repository, const std::string& id) { return repository + '\0' + id; }
 
@@ -40,11 +40,11 @@ Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::
   entry.held = true;
   std::optional<store::Upload> upload = std::exchange(entry.upload, std::nullopt);
   lock.unlock();
-  while (true) {
+  for (auto look = kFirstLook;; look = std::min(look * 2, kLastLook)) {
     const Status taken = take(repository, id, upload);
     if (taken) return Held(*this, key, *std::move(upload));
     if (taken.error().code() == Code::kAborted && monotonic_ms() < until) {
-      std::this_thread::sleep_for(kLook);  // another process writes it; its lock does not tell when it ends
+      std::this_thread::sleep_for(look);  // another process writes it; its lock does not tell when it ends
       continue;
     }
     if (taken.error().code() != Code::kAborted) upload.reset();

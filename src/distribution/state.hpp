@@ -1,6 +1,7 @@
 // What the parts of the registry share: one call, and what it works on. Not part of the door.
 #pragma once
 
+#include <atomic>
 #include <expected>
 #include <memory>
 #include <string>
@@ -21,7 +22,8 @@ struct Registry::State {
   Options options;
   store::Repositories repositories;  ///< of the own scope, or of the mirrored upstream's
   Sessions sessions;
-  std::unique_ptr<Mirror> mirror;  ///< nothing: not a mirror. Last: its downloads end before what they use
+  std::atomic<int> large_manifests = 0;  ///< in memory just now, because their peers are slow to send or to take them
+  std::unique_ptr<Mirror> mirror;        ///< nothing: not a mirror. Last: its downloads end before what they use
 };
 
 /// What went well, or the problem to be answered.

@@ -48,7 +48,8 @@ Outcome finish(Call& call, store::Upload upload, const oci::Digest& digest) {
   const auto blob = upload.commit({.digest = digest, .size = {}});
   if (blob) return blob_is_here(call, digest);
   if (blob.error().code() == Code::kNotFound)
-    return refuse(404, ProblemCode::kBlobUploadUnknown, "the upload is over: its repository was removed");
+    return refuse(404, ProblemCode::kBlobUploadUnknown,
+                  "the upload is over: it was finished by another request, or removed");
   if (blob.error().code() == Code::kDataLoss)
     return refuse(400, ProblemCode::kDigestInvalid, printable(blob.error().what(), 300));
   return trouble(call, blob.error());
@@ -124,12 +125,13 @@ Outcome append(Call& call, store::Upload& upload) {
   return {};
 }
 
-/// append(), and the end of a session that got other bytes than were announced: they can not be taken out of the hash
-/// again.
+/// append(), and the end of a session that got other bytes than were announced, which can not be taken out of the hash
+/// again, or that did not fit: what it has would be in everybody's way.
 Outcome append_or_drop(Call& call, Sessions::Held& held) {
   auto taken = append(call, held.upload());
-  if (!taken && taken.error().code == ProblemCode::kSizeInvalid && call.request.content_length() == std::nullopt)
-    (void)held.take().drop();
+  const bool spoiled =
+      !taken && taken.error().code == ProblemCode::kSizeInvalid && call.request.content_length() == std::nullopt;
+  if (spoiled || (!taken && taken.error().status == 507)) (void)held.take().drop();
   return taken;
 }
 

@@ -95,7 +95,7 @@ Code code_of(Trouble trouble) {
     case Trouble::kCertificate:
     case Trouble::kTlsRefused:
     case Trouble::kProxy:
-      return Code::kPermissionDenied;
+      return Code::kFailedPrecondition;  // nobody refused anything: somebody has to be trusted, or named, first
     case Trouble::kProtocol:
       return Code::kDataLoss;
     case Trouble::kCancelled:

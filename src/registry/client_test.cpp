@@ -243,7 +243,7 @@ TEST(Client, TlsIsTrustedByCertsDAndByNothingElse) {
 
   const auto stranger = make_client().repository(ref).manifest(ref, {});
   ASSERT_FALSE(stranger);
-  EXPECT_EQ(stranger.error().code(), Code::kPermissionDenied) << stranger.error().message();
+  EXPECT_EQ(stranger.error().code(), Code::kFailedPrecondition) << stranger.error().message();
   EXPECT_NE(stranger.error().hint().find("certs.d"), std::string::npos);
   EXPECT_EQ(registry.log().find("GET"), std::string::npos) << "plain HTTP was tried after a bad certificate";
 
@@ -280,16 +280,16 @@ TEST(Client, RulesSayWhomATlsRegistryIsBelievedToBe) {
   const auto ref = reference(registry.authority() + "/team/app:1");
   const std::string& name = registry.authority();
   const std::string every(kEveryRegistry);
-  EXPECT_EQ(answer_of({}, ref), Code::kPermissionDenied);
+  EXPECT_EQ(answer_of({}, ref), Code::kFailedPrecondition);
   EXPECT_EQ(answer_of({{name, {.ca_file = keys.certificate_file}}}, ref), Code::kNotFound);
   EXPECT_EQ(answer_of({{every, {.ca_file = keys.certificate_file}}}, ref), Code::kNotFound);
-  EXPECT_EQ(answer_of({{"other.example", {.ca_file = keys.certificate_file}}}, ref), Code::kPermissionDenied);
+  EXPECT_EQ(answer_of({{"other.example", {.ca_file = keys.certificate_file}}}, ref), Code::kFailedPrecondition);
   EXPECT_EQ(answer_of({{name, {.trust = Trust::kAnyCertificate}}}, ref), Code::kNotFound);
   EXPECT_EQ(answer_of({{every, {.trust = Trust::kAnyCertificate}}}, ref), Code::kNotFound);
-  EXPECT_EQ(answer_of({{name, {}}, {every, {.trust = Trust::kAnyCertificate}}}, ref), Code::kPermissionDenied)
+  EXPECT_EQ(answer_of({{name, {}}, {every, {.trust = Trust::kAnyCertificate}}}, ref), Code::kFailedPrecondition)
       << "a registry's own rule counts alone";
   EXPECT_EQ(answer_of({}, ref, "127.0.0.0/8"), Code::kNotFound);
-  EXPECT_EQ(answer_of({}, ref, "10.0.0.0/8"), Code::kPermissionDenied);
+  EXPECT_EQ(answer_of({}, ref, "10.0.0.0/8"), Code::kFailedPrecondition);
 }
 
 TEST(Client, RulesSayWhoWeAreByCertificate) {

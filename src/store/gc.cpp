@@ -13,6 +13,7 @@
 #include "store/core.hpp"
 #include "store/mark.hpp"
 #include "store/origin_rows.hpp"
+#include "store/repositories.hpp"
 #include "store/repository_rows.hpp"
 #include "store/state.hpp"
 #include "sys/file.hpp"
@@ -243,6 +244,12 @@ void compact(Core& core) {
   (void)db->execute("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
+/// Seconds that an upload which nobody writes is kept, for a client that goes on with it: less when room is wanted.
+std::int64_t upload_life(const GcOptions& options) {
+  if (options.all) return 60;
+  return options.max_size ? 600 : kUploadLife;
+}
+
 Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, GcReport& report) {
   // What needs no database comes first: on a full disk it makes the room for the rest.
   report.freed_bytes += trash_bytes(core).value_or(0);
@@ -251,7 +258,7 @@ Status collect_once(Core& core, const GcOptions& options, const Cancel& cancel, 
   report.freed_bytes += TRY(trash_bytes(core));
   TRY(empty_trash(core));
   TRY(cancel.check());
-  report.freed_bytes += TRY(sweep_uploads(core));
+  report.freed_bytes += TRY(sweep_uploads(core, upload_life(options)));
   if (options.max_size) TRY(shrink_memories(core, *options.max_size));
   TRY(remove_rows(core, {.max_size = options.max_size, .drop_records = options.all}, report));
   for (const Shelf& shelf : shelves(core)) TRY(sweep(core, shelf, report, cancel));
@@ -303,6 +310,8 @@ Status add_repositories(Connection& db, Graph& graph, Usage& usage) {
   }
   graph.pushed = pushed;
   graph.mirrored = mirrored;
+  const std::int64_t unfinished = TRY(db.number("SELECT ifnull(sum(size), 0) FROM uploads")).value_or(0);
+  for (std::int64_t* bytes : {&usage.pushed_bytes, &usage.only_linked_bytes, &usage.blob_bytes}) *bytes += unfinished;
   return {};
 }
 

@@ -304,9 +304,10 @@ Result<std::vector<oci::Digest>> pushed_roots(Connection& db, std::int64_t now) 
 
 namespace {
 
-/// Of a `link`: a manifest of its repository names it.
+/// Of a `link`: a manifest of its repository names it. CROSS JOIN keeps the order: the few that name the blob first,
+/// not all links of the repository.
 constexpr std::string_view kIsNamed =
-    " EXISTS (SELECT 1 FROM refs JOIN repository_links AS manifest ON manifest.digest = refs.owner"
+    " EXISTS (SELECT 1 FROM refs CROSS JOIN repository_links AS manifest ON manifest.digest = refs.owner"
     " AND manifest.kind = 1 AND manifest.repository = link.repository WHERE refs.child = link.digest)";
 constexpr std::string_view kStaleLinks = " FROM repository_links AS link WHERE kind = 0 AND linked <= ? AND NOT";
 constexpr std::string_view kLostLinks =
@@ -316,7 +317,8 @@ constexpr std::string_view kLostLinks =
 
 Result<std::vector<MirroredRoot>> mirrored_roots(Connection& db, std::int64_t now) {
   static const std::string query = fmt::format(
-      "SELECT digest, max(used) FROM repository_links AS link JOIN repositories ON id = repository WHERE scope <> ''"
+      "SELECT digest, max(used) FROM repositories CROSS JOIN repository_links AS link ON repository = id WHERE scope "
+      "<> ''"
       " AND (kind = 1 OR (linked > ? AND NOT{})) GROUP BY digest ORDER BY max(used) DESC, digest",
       kIsNamed);
   std::vector<MirroredRoot> roots;

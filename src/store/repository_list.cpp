@@ -29,7 +29,7 @@ Result<std::vector<std::string>> tags_of(Connection& db, std::int64_t repository
 /// An index of the repository that names the manifest, if any.
 Result<std::optional<oci::Digest>> index_of(Connection& db, std::int64_t repository, const oci::Digest& digest) {
   Rows rows =
-      TRY(db.query("SELECT owner FROM refs JOIN repository_links ON digest = owner AND repository_links.kind = 1"
+      TRY(db.query("SELECT owner FROM refs CROSS JOIN repository_links ON digest = owner AND repository_links.kind = 1"
                    " WHERE repository = ? AND child = ? AND refs.kind = 1 AND owner <> child LIMIT 1",
                    {repository, digest}));
   if (!TRY(rows.next())) return std::nullopt;
@@ -47,7 +47,7 @@ Result<std::vector<oci::Digest>> children_of(Connection& db, const oci::Digest& 
 Status drop_blob_links(Connection& db, std::int64_t repository, const oci::Digest& manifest) {
   for (const auto& blob : TRY(children_of(db, manifest, Need::kBlob))) {
     const auto named =
-        TRY(db.number("SELECT 1 FROM refs JOIN repository_links ON digest = owner AND repository_links.kind = 1"
+        TRY(db.number("SELECT 1 FROM refs CROSS JOIN repository_links ON digest = owner AND repository_links.kind = 1"
                       " WHERE repository = ? AND child = ? LIMIT 1",
                       {repository, blob}));
     if (!named)
@@ -56,22 +56,29 @@ Status drop_blob_links(Connection& db, std::int64_t repository, const oci::Diges
   return {};
 }
 
-/// One removal: what must go goes, in one transaction, and the store is measured before and after.
+/// What gc would keep now, but for meta.db.
+Result<std::int64_t> live_bytes(const Core& core, Connection& db) {
+  const Txn txn = TRY(Txn::read(db));
+  const Graph graph = TRY(read_graph(db, core.boot));
+  return mark(graph, {}).bytes - graph.meta_bytes;
+}
+
+/// One removal: what must go goes, in one transaction. The store is measured before and after, while others may write.
 class Removal {
  public:
   static Result<Removed> run(Core& core, std::string_view scope, std::string_view name,
                              const std::function<Status(Removal&)>& what) {
     auto db = core.database.lock();
+    const std::int64_t before = TRY(live_bytes(core, *db));
     Txn txn = TRY(Txn::write(*db));
     const auto repository = TRY(find_repository(*db, scope, name));
     if (!repository) return fail(Code::kNotFound, "there is no repository {}", name);
     Removal removal(*db, *repository);
-    const std::int64_t before = TRY(removal.live_bytes(core));
     TRY(what(removal));
     TRY(drop_empty_repository(*db, *repository));
-    removal.removed_.freed_bytes = before - TRY(removal.live_bytes(core));
     TRY(txn.commit());
     remove_upload_files(core, removal.uploads_);
+    removal.removed_.freed_bytes = std::max<std::int64_t>(before - TRY(live_bytes(core, *db)), 0);
     return std::move(removal.removed_);
   }
 
@@ -122,12 +129,6 @@ class Removal {
 
  private:
   Removal(Connection& db, std::int64_t repository) : db_(db), repository_(repository) {}
-
-  /// What gc would keep now, but for meta.db.
-  Result<std::int64_t> live_bytes(const Core& core) {
-    const Graph graph = TRY(read_graph(db_, core.boot));
-    return mark(graph, {}).bytes - graph.meta_bytes;
-  }
 
   Connection& db_;
   std::int64_t repository_;

@@ -24,8 +24,9 @@ struct MirroredRoot {
 [[nodiscard]] Status remove_stale_links(Connection& db, std::int64_t now);
 /// Inside a transaction: whether remove_stale_links() would do something.
 [[nodiscard]] Result<bool> has_stale_links(Connection& db, std::int64_t now);
-/// Uploads nobody touched for kUploadLife, files without a row. Gives the bytes that were freed.
-[[nodiscard]] Result<std::int64_t> sweep_uploads(Core& core);
+/// Uploads that nobody has open and nobody touched for `life` seconds, files without a row. Gives the bytes that were
+/// freed.
+[[nodiscard]] Result<std::int64_t> sweep_uploads(Core& core, std::int64_t life);
 
 /// Inside a transaction: the id of a repository that is there.
 [[nodiscard]] Result<std::optional<std::int64_t>> find_repository(Connection& db, std::string_view scope,

@@ -149,7 +149,7 @@ Result<Blob> Upload::State::commit(const Expected& expected) {
   // The row goes in the transaction that makes the blob one of the repository: whoever sees the one sees not the other.
   const auto link = [&](Connection& db) -> Status {
     if (TRY(db.run("DELETE FROM uploads WHERE id = ? AND repository = ?", {id, repository})) == 0)
-      return fail(Code::kNotFound, "the upload {} was removed with its repository", id);
+      return fail(Code::kNotFound, "the upload {} is over", id);
     TRY(write_blob_link(db, repository, digest, now().seconds));
     return unreserve(db, lease.id(), reserved);
   };
@@ -228,8 +228,12 @@ Result<Upload> Repositories::open_upload(std::string_view repository, std::strin
         {id, scope_, repository});
   };
   if (!TRY(find())) return unknown();
+  // The file is not made again: while it becomes a blob it has no name here, and its row still stands.
+  auto locked = sys::FileLock::try_lock_existing(path_of(*core, id), sys::LockKind::kExclusive);
+  if (!locked && locked.error().sys_errno() == ENOENT)
+    return TRY(find()) ? fail(Code::kAborted, "the upload {} is being finished", id) : unknown();
+  sys::FileLock lock = TRY(std::move(locked));
   Lease lease = TRY(store_->lease("upload"));
-  sys::FileLock lock = TRY(sys::FileLock::try_lock(path_of(*core, id), sys::LockKind::kExclusive));
   auto state = std::make_unique<Upload::State>(*store_, core, std::string(id), std::move(lock), std::move(lease));
   const auto row = TRY(find());
   if (!row || !TRY(names(state->path(), state->lock))) {  // it ended between the two looks
@@ -276,11 +280,11 @@ Result<std::int64_t> sweep_upload(Core& core, int folder, const std::string& nam
 
 }  // namespace
 
-Result<std::int64_t> sweep_uploads(Core& core) {
+Result<std::int64_t> sweep_uploads(Core& core, std::int64_t life) {
   auto opened = sys::open_at(core.directory.get(), std::string(kFolder), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!opened && opened.error().sys_errno() == ENOENT) return 0;
   const sys::Fd folder = TRY(std::move(opened));
-  const std::int64_t before = now().seconds - kUploadLife;
+  const std::int64_t before = now().seconds - life;
   std::int64_t freed = 0;
   std::set<std::string> files;
   for (auto& name : TRY(sys::list_directory(folder.get(), std::string(kFolder)))) {

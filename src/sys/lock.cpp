@@ -32,6 +32,12 @@ Result<FileLock> FileLock::try_lock(const std::string& path, LockKind kind) {
   return lock;
 }
 
+Result<FileLock> FileLock::try_lock_existing(const std::string& path, LockKind kind) {
+  FileLock lock(TRY(open(path, O_RDWR | O_NOFOLLOW)));
+  TRY(set_lock(lock.fd(), kind, printable(path)));
+  return lock;
+}
+
 void FileLock::release() {
   struct flock lock = request(LockKind::kShared);
   lock.l_type = F_UNLCK;

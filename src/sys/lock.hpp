@@ -17,6 +17,8 @@ class [[nodiscard]] FileLock {
   /// Opens (creates, 0600) `path` and tries once: kAborted when another holder stands against it.
   static Result<FileLock> try_lock(const std::string& path, LockKind kind);
   /// Waits for it, looking at `cancel`.
+  /// As try_lock(), of a file that has to be there: ENOENT else.
+  static Result<FileLock> try_lock_existing(const std::string& path, LockKind kind);
   static Result<FileLock> lock(const std::string& path, LockKind kind, const Cancel& cancel);
   /// Lets go of it; the file stays open.
   void release();

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """`slipway registry`: Docker, skopeo, crane and Slipway push and pull; passwords, TLS, restarts, kills, a full disk;
 a mirror whose upstream is slow, wrong or away."""
+import contextlib
 import hashlib
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sqlite3
@@ -325,7 +327,124 @@ class ProtocolTest(RegistryCase):
         self.assertIn("full", json.loads(body)["errors"][0]["message"])
         self.assertEqual(b"fits", registry.ask("GET", f"/v2/app/blobs/{digest}", status=200)[2])
         registry.push_blob("app", b"fits too")
+        # In pieces: the session goes with what did not fit, which would keep everybody else out.
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        registry.ask("PATCH", location, data[:2 << 20], {"Content-Range": f"0-{(2 << 20) - 1}"}, 202)
+        registry.ask("PUT", f"{location}?digest={sha(data)}", data[2 << 20:], status=507)
+        registry.ask("GET", location, status=404)
+        registry.push_blob("app", os.urandom(3 << 20))
         self.slipway.assert_clean(self)
+
+    def test_what_a_push_left_behind_is_seen_and_freed(self):
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        registry.ask("PATCH", location, os.urandom(3 << 20), {"Content-Range": f"0-{(3 << 20) - 1}"}, 202)
+        size = lambda: self.slipway("df", "--format", "{{.Type}} {{.Size}}").out.split("\n")
+        self.assertIn("Repositories 3.15MB", size())
+        self.assertIn("Reclaimed space: 0B".lower(), self.slipway("gc", "--all").out.lower())  # it may still go on
+        registry.close()
+        (file,) = (self.slipway.root / "uploads").iterdir()
+        with contextlib.closing(sqlite3.connect(self.slipway.root / "meta.db")) as db, db:
+            db.execute("UPDATE uploads SET touched = touched - 61")
+        os.utime(file, (file.stat().st_mtime - 61,) * 2)
+        self.slipway("gc")
+        self.assertTrue(file.exists())
+        self.assertIn("3.1", self.slipway("gc", "--all").out)
+        self.assertFalse(file.exists())
+        self.assertIn("Repositories 0B", size())
+
+    def test_an_index_of_blobs_as_build_caches_are(self):
+        registry = self.registry()
+        layer, config = b"layer", b"{}"
+        entries = [{"mediaType": kind, "digest": sha(data), "size": len(data)} for kind, data in (
+            ("application/vnd.oci.image.layer.v1.tar+gzip", layer), ("application/vnd.buildkit.cacheconfig.v0", config))]
+        index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+        push = lambda: registry.ask("PUT", "/v2/app/manifests/cache", index, {"Content-Type": OCI_INDEX})
+        registry.push_blob("app", layer)
+        status, _, body = push()
+        self.assertEqual(400, status)
+        self.assertIn(f"does not have {sha(config)}", json.loads(body)["errors"][0]["message"])
+        registry.push_blob("app", config)
+        self.assertEqual(201, push()[0])
+        with contextlib.closing(sqlite3.connect(self.slipway.root / "meta.db")) as db, db:
+            db.execute("UPDATE repository_links SET linked = 1")
+        self.slipway("gc", "--all")
+        for data in (layer, config):
+            self.assertEqual(data, registry.ask("GET", f"/v2/app/blobs/{sha(data)}", status=200)[2])
+        self.slipway.assert_clean(self)
+
+    def test_an_empty_tag_is_not_the_whole_repository(self):
+        registry = self.registry()
+        registry.push_image("team/app", "1", (b"layer",))
+        for name in ("team/app:", "team/app@", "team/app:1@"):
+            done = self.slipway("registry", "rm", name, check=False)
+            self.assertNotEqual(0, done.returncode)
+            self.assertIn("names no tag and no digest", done.err)
+        registry.ask("GET", "/v2/team/app/manifests/1", status=200)
+
+    def test_an_upload_that_is_just_finished_elsewhere_is_not_begun_anew(self):
+        registry = self.registry()
+        _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+        location = headers["Location"]
+        registry.ask("PATCH", location, b"acknowledged", status=202)
+        registry.close()
+        (file,) = (self.slipway.root / "uploads").iterdir()
+        file.rename(self.folder / "on-its-way")  # as while it becomes a blob, and the row still stands
+        self.registry().ask("GET", location, status=409)
+        self.assertFalse(file.exists())
+
+    def test_guessers_do_not_stop_who_is_known(self):
+        registry = self.registry("--htpasswd", self.password_file())
+        known = basic("alice", "s3cret")
+        registry.ask("GET", "/v2/", headers=known, status=200)
+        seen = []
+
+        def guess(number):
+            seen.append(registry.ask("GET", "/v2/", headers=basic("alice", f"guess{number}"))[0])
+
+        guessers = [threading.Thread(target=guess, args=(number,)) for number in range(100)]
+        for guesser in guessers:
+            guesser.start()
+        for _ in range(20):
+            registry.ask("GET", "/v2/", headers=known, status=200)
+        for guesser in guessers:
+            guesser.join()
+        self.assertEqual({401, 503}, set(seen))
+
+    def test_slow_peers_with_large_manifests_do_not_fill_the_memory(self):
+        registry = self.registry()
+        config = registry.push_blob("app", b"{}")
+        document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [], "annotations": {"x": "x" * (7 << 20)},
+                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2}}
+        body = json.dumps(document).encode()
+        registry.ask("PUT", "/v2/app/manifests/1", body, {"Content-Type": OCI_MANIFEST}, 201)
+        head = f"PUT /v2/app/manifests/2 HTTP/1.1\r\nHost: x\r\nContent-Type: {OCI_MANIFEST}\r\nContent-Length: {len(body)}\r\n\r\n"
+        with contextlib.ExitStack() as peers:
+            refused = 0
+            for number in range(60):
+                peer = peers.enter_context(socket.create_connection(("127.0.0.1", registry.port), timeout=DEADLINE))
+                if number % 2:
+                    peer.sendall(b"GET /v2/app/manifests/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+                    refused += peer.recv(12) == b"HTTP/1.1 503"
+                else:
+                    peer.sendall(head.encode())
+                    with contextlib.suppress(ConnectionError):
+                        peer.sendall(body[:-1])  # and the last byte never comes
+            self.assertGreater(refused, 10)
+            registry.push_image("small", "1", (b"layer",))
+            registry.ask("GET", "/v2/small/manifests/1", status=200)
+            status = pathlib.Path(f"/proc/{registry.process.pid}/status").read_text()
+            self.assertLess(int(re.search(r"VmHWM:\s+(\d+)", status)[1]), 256 * 1024)
+
+    def test_a_mirror_of_itself_does_not_start(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        done = self.slipway("registry", "--listen", f"127.0.0.1:{port}", "--mirror-of", f"http://127.0.0.1:{port}", check=False)
+        self.assertEqual(2, done.returncode, done.err)
+        self.assertIn("is this registry itself", done.err)
 
     def test_every_write_that_fails_is_told_and_leaves_a_clean_store(self):
         faults = pathlib.Path(os.environ["SLIPWAY"]).resolve().parent / "tests/support/libslipway_faults.so"
@@ -709,6 +828,28 @@ class MirrorTest(RegistryCase):
         self.assertIn(b"503", statuses)
         # The upstream stays silent; the next question ends what nobody waits for any more.
         until(lambda: begin(blobs[-1]) == b"200", "room for another download")
+
+    def test_an_upstream_that_is_not_to_be_trusted_is_told(self):
+        certificate = make_certificate(self.folder / "tls")
+        stranger = self.closing(OwnRegistry(Slipway(self.folder / "stranger"), "--tls-cert", str(certificate[0]), "--tls-key",
+                                            str(certificate[1])))
+        mirror = self.closing(OwnRegistry(self.slipway, "--mirror-of", f"https://127.0.0.1:{stranger.port}"))
+        status, _, body = mirror.ask("GET", "/v2/team/app/manifests/1")
+        self.assertEqual(502, status, body)
+        self.assertIn("certificate", json.loads(body)["errors"][0]["message"])
+        self.assertIn("certificate", mirror.log.read_text())
+
+    def test_an_upstream_that_tells_another_size_of_what_is_here(self):
+        own = self.registry()
+        digest = own.push_blob("private/app", self.layer)
+        self.assertEqual(self.blob, digest)
+        honest = self.upstream.blobs[self.blob]
+        for wrong in (honest[:5], honest + b"x"):
+            self.upstream.blobs[self.blob] = wrong
+            status, _, body = self.mirror().ask("GET", f"/v2/team/app/blobs/{self.blob}")
+            self.assertEqual(502, status, body[:200])
+        self.upstream.blobs[self.blob] = honest
+        self.assertEqual(self.layer, self.mirror().ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)[2])
 
     def test_a_full_store_of_a_mirror_says_so_before_the_body(self):
         mirror = self.mirror(env={"SLIPWAY_MAX_SIZE": "1MiB"})
