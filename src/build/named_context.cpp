@@ -7,7 +7,8 @@
 namespace slipway::build {
 
 std::string canonical_context_name(std::string_view name) {
-  const auto reference = oci::Reference::parse(std::string(name));
+  auto reference = oci::Reference::parse(std::string(name));  // a tag may have capitals
+  if (!reference) reference = oci::Reference::parse(lower(name));
   if (!reference) return lower(name);
   std::string familiar = reference->familiar();
   if (familiar.ends_with(":latest")) familiar.resize(familiar.size() - 7);
@@ -20,11 +21,11 @@ Result<NamedContext> NamedContext::parse(std::string_view text) {
     return fail(Code::kUsage, "option --build-context is NAME=VALUE, not {}", quoted(text, 256));
   NamedContext out;
   const std::string_view name = text.substr(0, equals);
-  if (!oci::Reference::parse(lower(name)))
+  out.name = canonical_context_name(name);
+  if (!oci::Reference::parse(out.name))
     return fail(Code::kUsage, "option --build-context: {} is no name of a context", quoted(name, 256));
   if (name == "context" || name == "scratch")
     return fail(Code::kUsage, "option --build-context: the name {} is reserved", name);
-  out.name = canonical_context_name(lower(name));
   out.value = text.substr(equals + 1);
   const auto take = [&](std::string_view prefix, Kind kind) {
     if (!out.value.starts_with(prefix)) return false;

@@ -26,7 +26,8 @@ struct NamedContext {
 };
 
 /// The name that a context is found by: of an image name the familiar form without ":latest", so that "alpine",
-/// "alpine:latest" and "docker.io/library/alpine" are one; lower case for what is no image name.
+/// "alpine:latest" and "docker.io/library/alpine" are one; lower case where only that makes it an image name, and for
+/// what is none.
 [[nodiscard]] std::string canonical_context_name(std::string_view name);
 
 /// The directory, tag and digest of an oci-layout:// value.

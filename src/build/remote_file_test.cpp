@@ -83,6 +83,9 @@ TEST(NamedContextTest, OneNameForOneImage) {
     EXPECT_EQ("alpine", canonical_context_name(text)) << text;
   EXPECT_EQ("alpine:3", canonical_context_name("docker.io/library/alpine:3"));
   EXPECT_EQ("mid", NamedContext::parse("MID=x")->name);
+  EXPECT_EQ("alpine", canonical_context_name("ALPINE:latest"));
+  EXPECT_EQ("alpine:V1", canonical_context_name("alpine:V1"));
+  EXPECT_EQ("alpine:V1", NamedContext::parse("alpine:V1=x")->name) << "what FROM alpine:V1 asks for";
 }
 
 TEST(NamedContextTest, Refusals) {

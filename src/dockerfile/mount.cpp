@@ -80,7 +80,7 @@ class Reader {
     if (key == "env") return set(mount_.env, std::move(value));
     if (key == "sharing") return set_sharing(value);
     if (key == "size") return set_size(value);
-    if (key == "mode") return set_number(mount_.mode, key, value, 8);
+    if (key == "mode") return set_mode(value);
     if (key == "uid") return set_number(mount_.uid, key, value, 10);
     if (key == "gid") return set_number(mount_.gid, key, value, 10);
     if (key == "readonly" || key == "ro" || key == "readwrite" || key == "rw" || key == "required") {
@@ -137,6 +137,13 @@ class Reader {
     if (value.empty() || end.ec != std::errc() || end.ptr != value.data() + value.size())
       return wrong("invalid value {} for {}", printable(value, 128), key);
     member = number;
+    return {};
+  }
+
+  /// BuildKit takes any number, and of it the permissions: "0100644" is 0644.
+  Status set_mode(std::string_view value) {
+    TRY(set_number(mount_.mode, "mode", value, 8));
+    *mount_.mode &= 07777U;
     return {};
   }
 

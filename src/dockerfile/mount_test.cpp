@@ -29,6 +29,7 @@ TEST(Mount, ReadsEveryKey) {
   EXPECT_EQ(cache.id, "x");
   EXPECT_EQ(cache.sharing, Mount::Sharing::kLocked);
   EXPECT_EQ(cache.mode, 0770U);
+  EXPECT_EQ(parse("type=cache,target=/a,mode=0100644").value().mode, 0644U);
   EXPECT_EQ(cache.uid, 1U);
   EXPECT_EQ(cache.gid, 2U);
   EXPECT_FALSE(cache.read_only);
