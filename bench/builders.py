@@ -286,9 +286,11 @@ class Buildkitd(Daemon):
         run(command + (["--no-cache"] if no_cache else []))
 
     def build_job(self, context, tag, push):
+        # Without an output a build leaves its layers as snapshots. An image exported as "uncompressed", which is
+        # quicker, would make its push one of uncompressed layers: another image than the others push.
+        output = ["--output", f"type=image,name={tag},push=true"] if push else []
         run(self.buildctl("build", "--progress", "plain", "--frontend", "dockerfile.v0", "--local", f"context={context}",
-                          "--local", f"dockerfile={context}", "--output",
-                          f"type=image,name={tag}," + ("push=true" if push else "compression=uncompressed")))
+                          "--local", f"dockerfile={context}", *output))
 
     def push(self, tag, context):
         # It has no push of its own. Everything is cached by now, and compressed here, as with docker.

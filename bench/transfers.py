@@ -4,6 +4,7 @@ What is timed is a job: a list of verbs that every builder has (forget, start, b
 one of a scenario's verbs is left out of it.
 """
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -15,6 +16,8 @@ import urllib.request
 import bases
 
 MIB = 1 << 20
+MANIFESTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json",
+             "application/vnd.docker.distribution.manifest.v2+json")
 
 
 class Registry:
@@ -59,6 +62,18 @@ class Registry:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+
+    def layer_bytes(self, tag):
+        """Of the image, as its manifest says; of the first one when it is an index."""
+        repository, _, name = tag.removeprefix(f"{self.host}/").rpartition(":")
+        while True:
+            request = urllib.request.Request(f"http://{self.host}/v2/{repository}/manifests/{name}",
+                                             headers={"Accept": ", ".join(MANIFESTS)})
+            with urllib.request.urlopen(request) as reply:
+                manifest = json.load(reply)
+            if "layers" in manifest:
+                return sum(layer["size"] for layer in manifest["layers"])
+            name = manifest["manifests"][0]["digest"]
 
     def give_node(self, work, log):
         """The base of the jobs, its layer compressed as those of public images are."""
@@ -189,16 +204,25 @@ class PushFresh(Transfer):
         (folder / "Dockerfile.in").write_text("FROM scratch\nCOPY stamp /stamp\n" + "".join(
             f"COPY part-{n:02} /part-{n:02}-{{stamp}}\n" for n in range(8)))
 
-    def before(self, builder, stamp):
+    def renew(self, builder, stamp):
         (self.context / "stamp").write_text(stamp)
-        dockerfile = self.context / "Dockerfile.in"
-        (self.context / "Dockerfile").write_text(dockerfile.read_text().replace("{stamp}", stamp))
+        template = (self.context / "Dockerfile.in").read_text()
+        (self.context / "Dockerfile").write_text(template.replace("{stamp}", stamp))
         self.made = self.tag(builder, stamp)
+
+    def before(self, builder, stamp):
+        self.renew(builder, stamp)
         builder.build_job(self.context, self.made, push=False)
         os.sync()
 
     def job(self, builder, stamp):
         builder.push(self.made, self.context)
+
+    def after(self, builder, stamp):
+        """Who pushes another image than the others, an uncompressed one, has not done their work."""
+        sent = self.registry.layer_bytes(self.made)
+        if not 400 * MIB < sent < 700 * MIB:
+            raise SystemExit(f"{builder.name} pushed {sent} bytes of layers, not 1 GB compressed to the half")
 
 
 class BuildAndPushFresh(PushFresh):
@@ -209,12 +233,10 @@ class BuildAndPushFresh(PushFresh):
         return ("build_job",)
 
     def before(self, builder, stamp):
-        super_before = self.context / "Dockerfile.in"
-        (self.context / "stamp").write_text(stamp)
-        (self.context / "Dockerfile").write_text(super_before.read_text().replace("{stamp}", stamp))
+        self.renew(builder, stamp)
 
     def job(self, builder, stamp):
-        builder.build_job(self.context, self.tag(builder, stamp), push=True)
+        builder.build_job(self.context, self.made, push=True)
 
 
 class PullLarge(Transfer):
@@ -260,6 +282,8 @@ def measure(scenario, builder_list, rounds, log):
             begin = time.monotonic()
             scenario.job(builder, stamp)
             samples[builder.name].append(time.monotonic() - begin)
+            if hasattr(scenario, "after"):
+                scenario.after(builder, stamp)
             peaks[builder.name] = max(peaks[builder.name], builder.peak_kib())
             builder.settle()
         log(f"  {scenario.name} round {number + 1}/{rounds}: "
