@@ -115,7 +115,7 @@ TEST(OutputOption, Mistakes) {
 }
 
 TEST(OutputOption, HostileTextIsMadeSafe) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string("type=\x1b[2J"), std::string("type=image,\x1b[2J=x"), std::string("type=image,push=\x1b[2J"),
         std::string("type=image,a\0b=c", 16), "type=image,name=" + std::string(100'000, 'a')}) {
     const std::string error = error_of(text);

@@ -42,7 +42,7 @@ void link_next(Call& call, std::vector<std::string>& names, const Page& page, co
       "Link", fmt::format("<{}?n={}&last={}>; rel=\"next\"", path, page.most, http::percent_encode(names.back())));
 }
 
-Outcome send_json(Call& call, std::string body) {
+Outcome send_json(Call& call, const std::string& body) {
   call.answer.header("Content-Type", "application/json");
   (void)call.answer.send(200, body);
   return {};

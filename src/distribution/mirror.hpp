@@ -29,8 +29,6 @@
 
 namespace slipway::distribution {
 
-struct Document;
-
 /// Sends a part of a blob as the body of an answer that has begun. An error: the answer must be cut.
 using BlobBody = std::function<Status(httpd::Answer& answer, std::int64_t offset, std::int64_t length)>;
 

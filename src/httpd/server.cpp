@@ -125,7 +125,8 @@ Room room_for(const Limits& wanted) {
     if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
   const int per_request = 3;  // the blob, what tells of a hang-up, a lock
-  if (limit.rlim_cur >= static_cast<rlim_t>(wanted.connections + per_request * wanted.requests + kSpareDescriptors))
+  if (limit.rlim_cur >= static_cast<rlim_t>(std::int64_t{wanted.connections} +
+                                            std::int64_t{per_request} * wanted.requests + kSpareDescriptors))
     return whole;
   const int left = std::max(64, static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20)) - kSpareDescriptors);
   return {std::min(wanted.connections, left / 2), std::min(wanted.requests, std::max(16, left / 2 / per_request))};

@@ -242,8 +242,7 @@ TEST(Pull, ManyAtOnceDownloadEachBlobOnce) {
 /// A registry of one image whose every answer a test may change first.
 class Liar {
  public:
-  explicit Liar(const Built& built)
-      : built_(built), server_([this](const Received& r, Connection& p) { answer(r, p); }) {
+  explicit Liar(const Built& built) : server_([this](const Received& r, Connection& p) { answer(r, p); }) {
     serve("/v2/app/manifests/1", built.manifest, built.media_type);
     serve("/v2/app/manifests/" + built.digest().text(), built.manifest, built.media_type);
     serve("/v2/app/blobs/" + oci::Digest::of(built.config).text(), built.config);
@@ -269,7 +268,6 @@ class Liar {
     if (found == answers_.end()) return peer.reply(404, {}, "");
     found->second(request, peer);
   }
-  const Built& built_;
   std::map<std::string, http::testing::Handler> answers_;
   LoopbackServer server_;
 };

@@ -27,7 +27,7 @@ std::string registry_of_key(std::string_view key) {
   const auto slash = std::min(key.find('/'), key.size());
   const std::string_view path = key.substr(slash);
   if (!(path.empty() || path == "/" || path == "/v1/" || path == "/v2/" || path == "/v1" || path == "/v2")) return {};
-  const std::string host = lower(key.substr(0, slash));
+  std::string host = lower(key.substr(0, slash));
   if (host == "index.docker.io" || host == "registry-1.docker.io") return std::string(kDockerIo);
   return host;
 }

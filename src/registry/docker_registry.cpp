@@ -48,7 +48,7 @@ Result<std::string> need(const std::string& program) {
 
 Result<KeyPair> KeyPair::make(const std::string& directory) {
   const std::string openssl = TRY(need("openssl"));
-  const KeyPair keys{directory + "/cert.pem", directory + "/key.pem"};
+  KeyPair keys{directory + "/cert.pem", directory + "/key.pem"};
   const auto made =
       TRY(sys::run({.argv = {openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                              "/CN=slipway test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout",

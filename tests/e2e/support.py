@@ -296,12 +296,12 @@ class Registry:
         stop(self.process)
 
 
-def htpasswd(folder, user, password):
-    """The configuration of basic authentication with one user."""
+def htpasswd(folder, user, password, cost=5):
+    """The configuration of basic authentication with one user. A check of the password takes time as 2 to the power of `cost`."""
     require("htpasswd")
     path = pathlib.Path(folder) / "htpasswd"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run(["htpasswd", "-Bbn", user, password]).out)
+    path.write_text(run(["htpasswd", "-Bbn", "-C", str(cost), user, password]).out)
     return {"htpasswd": {"realm": "e2e", "path": str(path)}}
 
 
