@@ -52,6 +52,10 @@ Error& Error::with_hint(std::string hint) & {
   return *this;
 }
 Error&& Error::with_hint(std::string hint) && { return std::move(with_hint(std::move(hint))); }
+Error& Error::with_retry_after(std::int64_t seconds) & {
+  retry_after_ = seconds;
+  return *this;
+}
 Error& Error::with_range(SourceRange range) & {
   if (!range_) range_ = std::move(range);
   return *this;

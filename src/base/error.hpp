@@ -14,6 +14,7 @@
 #include <fmt/core.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include <expected>
 #include <optional>
@@ -65,8 +66,9 @@ class Error {
   [[nodiscard]] const std::vector<std::string>& contexts() const { return contexts_; }  ///< innermost first
   [[nodiscard]] const std::optional<SourceRange>& range() const { return range_; }
   [[nodiscard]] const std::string& hint() const { return hint_; }
-  [[nodiscard]] int sys_errno() const { return errno_; }                 ///< 0 when no system call failed
-  [[nodiscard]] const std::string& excerpt() const { return excerpt_; }  ///< ready-made source excerpt, or empty
+  [[nodiscard]] int sys_errno() const { return errno_; }                   ///< 0 when no system call failed
+  [[nodiscard]] const std::string& excerpt() const { return excerpt_; }    ///< ready-made source excerpt, or empty
+  [[nodiscard]] std::int64_t retry_after() const { return retry_after_; }  ///< seconds a peer asked for; 0: it did not
 
   /// Adds a line as it shall be printed, beginning with "while": "while pulling debian:12".
   Error& add_context(std::string line) &;
@@ -77,6 +79,7 @@ class Error {
   Error&& with_range(SourceRange range) &&;
   Error& with_excerpt(std::string excerpt) &;
   Error&& with_excerpt(std::string excerpt) &&;
+  Error& with_retry_after(std::int64_t seconds) &;
   Error&& with_errno(int number) &&;
   Error&& with_code(Code code) &&;
 
@@ -86,6 +89,7 @@ class Error {
  private:
   Code code_;
   int errno_ = 0;
+  std::int64_t retry_after_ = 0;
   std::string what_;
   std::vector<std::string> contexts_;
   std::optional<SourceRange> range_;

@@ -12,6 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/session.hpp"
 #include "cli/terminal.hpp"
+#include "cli/workplace.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -110,6 +111,7 @@ Error failed_to_solve(const Error& error) {
 Result<build::Outcome> build_it(Session& session, const Arguments& arguments, const build::Request& request,
                                 ProgressReader& reader, FindingsShown shown, std::string& findings) {
   auto client = TRY(session.registry_client(arguments));
+  show_waits(client, reader);
   const auto work = [&](build::Tools& tools) -> Result<build::Outcome> {
     tools.checked = [&](const dockerfile::File& file, const dockerfile::Checked& checked) {
       if (shown == FindingsShown::kAsText) findings = findings_text(file, checked, session.debug);

@@ -116,6 +116,7 @@ class Execution {
 
   Result<std::optional<registry::Client>> client(RegistryWay way) {
     auto made = TRY(registry::Client::make(TRY(executor_client(options_.registries, session_, way))));
+    made.on_wait([this](const std::string& line) { log_.say(LogLevel::kWarn, line); });
     return std::optional(std::move(made));
   }
 

@@ -42,6 +42,10 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto saved = TRY(registry::save_login(session.environment, registry, who, session.variables, session.cancel));
   if (saved.helper.empty())
     session.say(fmt::format("WARNING! Your password will be stored unencrypted in {}.\n", printable(saved.path)));
+  const auto used = TRY(TRY(registry::CredentialStore::load(session.environment, session.variables)).find(registry));
+  if (used && !used->kept_in.empty() && (used->username != who.username || used->password != who.password))
+    session.say(
+        fmt::format("WARNING! {} has other credentials for {} and goes before these.\n", used->kept_in, registry));
   TRY(session.out.write("Login Succeeded\n"));
   return 0;
 }

@@ -156,8 +156,7 @@ class Inspection {
     }
     std::vector<image::ListMember> members;
     const auto index = TRY(oci::Index::parse(document.bytes, document.media_type));
-    for (const auto& entry : index.manifests())
-      members.push_back({name.with_digest(entry.digest), entry});
+    for (const auto& entry : index.manifests()) members.push_back({name.with_digest(entry.digest), entry});
     return all_of(members);
   }
 
@@ -168,9 +167,10 @@ class Inspection {
   bool verbose_;
 };
 
-Status push_list(Session& session, const Arguments& arguments, const image::ManifestLists& lists,
-                 const oci::Reference& list) {
+Status push_list(Session& session, const Arguments& arguments, const registry::Client& client,
+                 const image::ManifestLists& lists, const oci::Reference& list) {
   auto reader = TRY(session.progress(arguments, "Pushing"));
+  show_waits(client, *reader);
   auto pushed = lists.push(list, *reader, session.cancel);
   reader->finish();
   const auto descriptor = TRY(context(std::move(pushed), "while pushing {}", list.familiar()));
@@ -217,7 +217,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
     const auto value = TRY(Inspection(session, place, trust, arguments.flag("verbose")).run(names));
     TRY(session.out.write(value.json_indented(4) + "\n"));
   } else if (action.name == "push") {
-    TRY(push_list(session, arguments, lists, names[0]));
+    TRY(push_list(session, arguments, place.client, lists, names[0]));
   } else {
     return remove_lists(session, lists, names);
   }

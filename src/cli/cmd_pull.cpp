@@ -13,6 +13,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const bool quiet = arguments.flag("quiet");
   auto reader = TRY(session.progress(arguments, "Pulling"));
   auto place = TRY(open_workplace(session, arguments, "pull"));
+  show_waits(place.client, *reader);
   if (!quiet && tag_was_added(reference, text)) TRY(session.out.write("Using default tag: latest\n"));
   const auto before = TRY(place.store.find_name(session.scope, reference));
   auto pulled = place.images().pull(reference, platform, *reader, session.cancel);

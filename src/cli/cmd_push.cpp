@@ -43,6 +43,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
     return fail(Code::kUsage, "a tag can not be used with --all-tags: {}", quoted(text, 300));
   auto reader = TRY(session.progress(arguments, "Pushing"));
   auto place = TRY(open_workplace(session, arguments, "push"));
+  show_waits(place.client, *reader);
   const auto names = TRY(names_to_push(place.store, session, given, all_tags));
   if (!quiet) {
     if (!all_tags && tag_was_added(given, text)) TRY(session.out.write("Using default tag: latest\n"));

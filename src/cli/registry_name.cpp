@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/text.hpp"
+#include "base/address.hpp"
 
 namespace slipway::cli {
 
@@ -16,7 +16,7 @@ Result<std::string> registry_name(std::string_view text) {
            c == ':' || c == '[' || c == ']' || c == '_';
   });
   if (!fine || (host.empty() && !text.empty()))
-    return fail(Code::kUsage, "{} is no registry; write HOST or HOST:PORT", quoted(text, 300));
+    return fail(Code::kUsage, "{} is no registry; write HOST or HOST:PORT", quoted_address(text));
   if (host.empty() || host == "docker.io" || host == "index.docker.io" || host == "registry-1.docker.io")
     return "docker.io";
   return std::string(host);

@@ -49,6 +49,11 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return best.empty() ? "" : fmt::format("; did you mean {}?", printable(best, 300));
 }
 
+/// "http://127.0.0.1:5000/app", "127.0.0.1:5000/app".
+bool names_a_host(std::string_view name) {
+  return name.contains("://") || name.substr(0, name.find('/')).contains(':');
+}
+
 /// By its shown name, or as an image of a mirrored registry is named: "debian" is docker.io/library/debian.
 Result<RepositorySummary> find_repository(const std::vector<RepositorySummary>& all, const std::string& name) {
   const auto named = [&](const std::string& wanted) {
@@ -60,9 +65,11 @@ Result<RepositorySummary> find_repository(const std::vector<RepositorySummary>& 
   if (found == all.end()) {
     std::vector<std::string> names;
     for (const auto& one : all) names.push_back(shown(one));
-    return std::unexpected(Error(Code::kNotFound, fmt::format("the registry here has no repository {}{}",
-                                                              quoted(name, 300), did_you_mean(name, names)))
-                               .with_hint("'slipway registry ls' lists what there is"));
+    return std::unexpected(
+        Error(Code::kNotFound,
+              fmt::format("the registry here has no repository {}{}", quoted(name, 300), did_you_mean(name, names)))
+            .with_hint(names_a_host(name) ? "it is of the store here: leave the host and the scheme away"
+                                          : "'slipway registry ls' lists what there is"));
   }
   if (std::ranges::count_if(all, [&](const RepositorySummary& one) { return shown(one) == shown(*found); }) > 1)
     return fail(Code::kFailedPrecondition, "{} was pushed here and is mirrored too: say --pushed or --mirrored",

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 #include "cli/terminal.hpp"
 #include "sys/file.hpp"
@@ -13,6 +14,10 @@ Result<Workplace> open_workplace(const Session& session, const Arguments& argume
   auto store = TRY(session.open_store());
   auto lease = TRY(store.lease(purpose));
   return Workplace{std::move(store), std::move(lease), std::move(client), session.scope};
+}
+
+void show_waits(const registry::Client& client, ProgressReader& reader) {
+  client.on_wait([&reader](const std::string& line) { reader.on(progress::Warning{line}); });
 }
 
 Result<oci::Platform> platform_of(const Arguments& arguments) {
@@ -32,7 +37,7 @@ Result<std::optional<oci::Platform>> wanted_platform(const Arguments& arguments)
 }
 
 Result<oci::Reference> parse_tag(const std::string& text) {
-  auto reference = TRY(context(oci::Reference::parse(text), "while reading the name {}", quoted(text, 300)));
+  auto reference = TRY(context(oci::Reference::parse(text), "while reading the name {}", quoted_address(text)));
   if (reference.digest())
     return fail(Code::kInvalidArgument, "{} holds a digest; a name for an image is REPOSITORY[:TAG]",
                 quoted(text, 300));

@@ -20,6 +20,9 @@ struct Workplace {
 [[nodiscard]] Result<Workplace> open_workplace(const Session& session, const Arguments& arguments,
                                                std::string_view purpose);
 
+/// Shows the client's waits as warnings; `reader` must outlive its transfers.
+void show_waits(const registry::Client& client, ProgressReader& reader);
+
 /// The platform that an option names (at most one), or this machine's.
 [[nodiscard]] Result<oci::Platform> platform_of(const Arguments& arguments);
 

@@ -15,9 +15,10 @@
 namespace slipway::distribution {
 namespace {
 
-constexpr std::int64_t kLeftAloneMs = 10'000;
-constexpr int kMostQuestions = 128;  ///< at the same time
-constexpr int kMostFetches = 64;     ///< downloads at the same time
+constexpr std::int64_t kLeftAlone = 10;           ///< seconds
+constexpr std::int64_t kLongestLeftAlone = 3600;  ///< an upstream may ask for a year
+constexpr int kMostQuestions = 128;               ///< at the same time
+constexpr int kMostFetches = 64;                  ///< downloads at the same time
 constexpr std::string_view kStale = "110 - \"Response is Stale\"";
 constexpr std::string_view kDisconnected = "112 - \"Disconnected Operation\"";
 
@@ -89,17 +90,21 @@ Mirror::Guard Mirror::one_at_a_time(const Key& key) {
   return {lock, [mutex](std::unique_lock<std::mutex>* held) { delete held; }};
 }
 
-bool Mirror::is_away() const { return monotonic_ms() < away_until_; }
+bool Mirror::rests(const Rest& rest) { return monotonic_ms() < rest.until; }
 
-void Mirror::note(const Error& error) {
+void Mirror::note(const Error& error, Rest& what) {
   // Wrong bytes, or a full disk or too few descriptors of ours, are no reason to ask it less.
   if (is_trouble(error) && out_of_descriptors()) {
     log_("this process has no descriptor left (ulimit -n): " + printable(error.message(), 500));
     return;
   }
   if (error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded) {
-    *away_because_.lock() = told(error);
-    away_until_ = monotonic_ms() + kLeftAloneMs;
+    const std::int64_t seconds = std::clamp(error.retry_after(), kLeftAlone, kLongestLeftAlone);
+    for (Rest* rest : {&manifests_, &blobs_}) {
+      if (error.retry_after() > 0 && rest != &what) continue;
+      *rest->because.lock() = told(error);
+      rest->until = monotonic_ms() + seconds * 1000;
+    }
   }
   if (is_trouble(error)) log_(printable("upstream: " + error.message(), 500));
 }
@@ -107,7 +112,10 @@ void Mirror::note(const Error& error) {
 std::string Mirror::told(const Error& error) const {
   // The client's text would name the user that this mirror logs in as.
   if (error.code() == Code::kUnauthenticated)
-    return fmt::format("the upstream {} wants other credentials than this mirror has", upstream_.name);
+    return fmt::format(
+        "the upstream {} wants other credentials than this mirror has; who runs it logs in with `slipway login {}` "
+        "there",
+        upstream_.name, upstream_.name);
   if (error.code() == Code::kPermissionDenied)
     return fmt::format("the upstream {} does not allow this mirror to have it", upstream_.name);
   const bool away = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
@@ -143,13 +151,13 @@ Result<registry::Repository> Mirror::remote(const std::string& repository) const
   return upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
 }
 
-Problem Mirror::left_alone() {
-  const std::int64_t seconds = std::max<std::int64_t>((away_until_ - monotonic_ms() + 999) / 1000, 1);
+Problem Mirror::left_alone(Rest& rest) {
+  const std::int64_t seconds = std::max<std::int64_t>((rest.until - monotonic_ms() + 999) / 1000, 1);
   return {503,
           ProblemCode::kUnavailable,
-          fmt::format("{} (it is asked again in {} s)", *away_because_.lock(), seconds),
+          fmt::format("{} (it is asked again in {} s)", *rest.because.lock(), seconds),
           {},
-          static_cast<int>(kLeftAloneMs / 1000)};
+          static_cast<int>(seconds)};
 }
 
 // ---------------------------------------------------------------- manifests
@@ -192,12 +200,12 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::strin
   }
   if (auto known = here()) return *std::move(known);
   if (offline()) return not_here(ProblemCode::kManifestUnknown, "such manifest");
-  if (is_away()) return std::unexpected(left_alone());
+  if (rests(manifests_)) return std::unexpected(left_alone(manifests_));
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return too_many();
   auto fetched = fetch_manifest(repository, "@" + digest.text(), waiting());
   if (fetched) return *std::move(fetched);
-  note(fetched.error());
+  note(fetched.error(), manifests_);
   return std::unexpected(problem(fetched.error(), ProblemCode::kManifestUnknown));
 }
 
@@ -228,7 +236,7 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& 
     auto found = *here ? read((*here)->manifest, kDisconnected) : std::nullopt;
     return found ? *std::move(found) : not_here(ProblemCode::kManifestUnknown, "such tag");
   }
-  if (is_away())
+  if (rests(manifests_))
     if (auto found = as_it_was(*here, "it failed a moment ago")) return *std::move(found);
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return as_it_was(*here, "too many requests wait for it").value_or(too_many());
@@ -239,21 +247,21 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
                                                                 const std::optional<store::Tag>& here,
                                                                 const Cancel& cancel) {
   const auto failed = [&](const Error& error) -> std::expected<FoundManifest, Problem> {
-    note(error);
+    note(error, manifests_);
     if (is_trouble(error) && here)
       if (auto found = stale(repository, tag, *here, error.what())) return *std::move(found);
     // The tag is gone: it must not come back as a stale one.
     if (error.code() == Code::kNotFound && here) (void)repositories_.remove_tag(repository, tag);
     return std::unexpected(problem(error, ProblemCode::kManifestUnknown));
   };
-  if (is_away() && !here) return std::unexpected(left_alone());
+  if (rests(manifests_) && !here) return std::unexpected(left_alone(manifests_));
   const auto from = remote(repository);
   if (!from) return failed(from.error());
   const auto asked = reference(repository, ":" + tag);
   if (!asked) return failed(asked.error());
   const auto current = from->tag_digest(*asked, cancel);
   if (!current) return failed(current.error());
-  away_until_ = 0;
+  manifests_.until = 0;
   if (here && *current && **current == here->manifest.digest) {
     if (const auto confirmed = repositories_.confirm_tag(repository, tag); !confirmed)
       return std::unexpected(problem_of(confirmed.error()));
@@ -354,9 +362,9 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
     if (auto found = of_another_repository(digest, kDisconnected)) return *std::move(found);
     return not_here(ProblemCode::kBlobUnknown, "such blob");
   }
-  if (is_away()) {
+  if (rests(blobs_)) {
     if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
-    return std::unexpected(left_alone());
+    return std::unexpected(left_alone(blobs_));
   }
   return ask_for_blob(repository, digest, head_only, waiting, place);
 }
@@ -371,7 +379,7 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string
   // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
   const auto size = from->blob_size(digest, waiting());
   if (!size) {
-    note(size.error());
+    note(size.error(), blobs_);
     if (is_trouble(size.error()))
       if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
     return std::unexpected(problem(size.error(), ProblemCode::kBlobUnknown));
@@ -424,7 +432,7 @@ std::shared_ptr<Fetch::Follower> Mirror::begin_fetch(const std::string& reposito
   auto follower = Fetch::follow(fetch);
   std::thread thread([this, fetch, repository, from = std::move(from)] {
     fetch->run(store_, repositories_, repository, from);
-    if (const auto error = fetch->failure()) note(*error);
+    if (const auto error = fetch->failure()) note(*error, blobs_);
   });
   running->push_back({fmt::format("{}@{}", repository, digest.text()), fetch, std::move(thread)});
   return follower;

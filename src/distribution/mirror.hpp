@@ -70,8 +70,15 @@ class Mirror {
   using Guard = std::shared_ptr<std::unique_lock<std::mutex>>;
   [[nodiscard]] Guard one_at_a_time(const Key& key);
   [[nodiscard]] bool offline() const { return upstream_.client == nullptr; }
-  [[nodiscard]] bool is_away() const;
-  void note(const Error& error);
+  /// Until when something is not asked for, and why: as told() has it.
+  struct Rest {
+    std::atomic<std::int64_t> until = 0;  ///< monotonic ms
+    Synced<std::string> because;
+  };
+  [[nodiscard]] static bool rests(const Rest& rest);
+  /// An upstream that can not be asked is left alone for a while; one that says for how long, for that long. This is
+  /// then only of `what` it was asked for: Docker Hub counts manifests, not blobs.
+  void note(const Error& error, Rest& what);
   /// The failure in words for clients: which upstream, and why; nothing of what we log in with.
   [[nodiscard]] std::string told(const Error& error) const;
   [[nodiscard]] Problem problem(const Error& error, ProblemCode unknown);
@@ -105,7 +112,7 @@ class Mirror {
                                                  bool head_only, const Waiting& waiting, std::shared_ptr<void> place);
   std::expected<FoundBlob, Problem> following(std::shared_ptr<Fetch::Follower> follower, const Waiting& waiting,
                                               std::shared_ptr<void> place);
-  [[nodiscard]] Problem left_alone();
+  [[nodiscard]] static Problem left_alone(Rest& rest);
   void reap(bool all);
 
   // images.cpp: what the store has under the upstream's name
@@ -117,9 +124,8 @@ class Mirror {
   store::Repositories& repositories_;
   const Upstream upstream_;
   std::function<void(const std::string&)> log_;
-  CancelSource ending_;                       ///< of downloads
-  std::atomic<std::int64_t> away_until_ = 0;  ///< monotonic ms
-  Synced<std::string> away_because_;          ///< as told() has it
+  CancelSource ending_;  ///< of downloads
+  Rest manifests_, blobs_;
   const int most_waiting_;
   std::atomic<int> waiting_ = 0;    ///< requests that wait for the upstream, for one that asks it, or for a download
   std::atomic<int> questions_ = 0;  ///< requests that ask the upstream

@@ -1,5 +1,6 @@
 #include "distribution/registry.hpp"
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 #include "distribution/state.hpp"
 #include "http/url.hpp"
@@ -10,7 +11,7 @@ namespace slipway::distribution {
 Result<Upstream> Upstream::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(Code::kUsage, "--mirror-of {}: {}; give a registry's address, like https://registry-1.docker.io",
-                quoted(text, 300), why);
+                quoted_address(text), why);
   };
   const bool whole = text.contains("://");
   const auto url = http::Url::parse(whole ? std::string(text) : fmt::format("https://{}", text));
@@ -67,6 +68,7 @@ Outcome authenticate(Registry::State& registry, httpd::Request& request, httpd::
       request.set_user(std::move(**user));
       return {};
     }
+    if (const auto who = parse_basic(*header)) request.note("wrong password, or unknown: " + quoted(who->user, 100));
   }
   answer.header("WWW-Authenticate", "Basic realm=\"slipway registry\", charset=\"UTF-8\"");
   return refuse(401, ProblemCode::kUnauthorized,

@@ -1,7 +1,7 @@
 #include "distribution/sessions.hpp"
 
+#include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "base/time.hpp"
@@ -10,13 +10,18 @@ namespace slipway::distribution {
 namespace {
 
 constexpr std::size_t kKeptOpen = 64;
-constexpr std::int64_t kKeptMs = 600'000;
 constexpr std::int64_t kPatienceMs = 10'000;
-constexpr std::chrono::milliseconds kFirstLook(20), kLastLook(500);
+constexpr int kFirstLookMs = 20, kLastLookMs = 500;
+constexpr std::chrono::milliseconds kLocalLook(200);  ///< whether the peer that waits is still there
 
 std::string key_of(const std::string& repository, const std::string& id) { return repository + '\0' + id; }
 
 }  // namespace
+
+Sessions::Sessions(store::Repositories& repositories, std::int64_t kept_ms)
+    : repositories_(repositories),
+      kept_ms_(kept_ms),
+      trimmer_([this](const std::stop_token& ended) { trim_now_and_then(ended); }) {}
 
 Result<Sessions::Held> Sessions::begin(const std::string& repository) {
   store::Upload upload = TRY(repositories_.begin_upload(repository));
@@ -26,7 +31,8 @@ Result<Sessions::Held> Sessions::begin(const std::string& repository) {
   return Held(*this, std::move(key), std::move(upload));
 }
 
-Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::string& id) {
+Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::string& id,
+                                      const std::function<Cancel()>& waiting) {
   const std::string key = key_of(repository, id);
   const std::int64_t until = monotonic_ms() + kPatienceMs;
   std::unique_lock lock(mutex_);
@@ -34,23 +40,25 @@ Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::
     const auto entry = entries_.find(key);
     return entry == entries_.end() || !entry->second.held;
   };
-  if (!released_.wait_for(lock, std::chrono::milliseconds(kPatienceMs), free))
-    return fail(Code::kAborted, "another request writes this upload");
+  while (!released_.wait_for(lock, kLocalLook, free)) {
+    if (monotonic_ms() >= until) return fail(Code::kAborted, "another request writes this upload");
+    TRY(waiting().check());
+  }
   Entry& entry = entries_[key];
   entry.held = true;
   std::optional<store::Upload> upload = std::exchange(entry.upload, std::nullopt);
   lock.unlock();
-  for (auto look = kFirstLook;; look = std::min(look * 2, kLastLook)) {
-    const Status taken = take(repository, id, upload);
-    if (taken) return Held(*this, key, *std::move(upload));
-    if (taken.error().code() == Code::kAborted && monotonic_ms() < until) {
-      std::this_thread::sleep_for(look);  // another process writes it; its lock does not tell when it ends
-      continue;
-    }
-    if (taken.error().code() != Code::kAborted) upload.reset();
-    give_back(key, std::move(upload));
-    return std::unexpected(taken.error());
+  Status taken = take(repository, id, upload);
+  // Another process writes it; its lock does not tell when it ends.
+  for (int look = kFirstLookMs; !taken && taken.error().code() == Code::kAborted && monotonic_ms() < until;
+       look = std::min(look * 2, kLastLookMs)) {
+    if (waiting().wait_for(look)) break;
+    taken = take(repository, id, upload);
   }
+  if (taken) return Held(*this, key, *std::move(upload));
+  if (taken.error().code() != Code::kAborted) upload.reset();
+  give_back(key, std::move(upload));
+  return std::unexpected(taken.error());
 }
 
 /// The upload as it was left here, or opened from the store.
@@ -75,10 +83,18 @@ void Sessions::give_back(const std::string& key, std::optional<store::Upload> up
   released_.notify_all();
 }
 
+void Sessions::trim_now_and_then(const std::stop_token& ended) {
+  std::unique_lock lock(mutex_);
+  while (!ended.stop_requested()) {
+    ending_.wait_for(lock, ended, std::chrono::milliseconds(kept_ms_ / 2), [] { return false; });
+    trim();
+  }
+}
+
 /// Closes what nobody has used for long, and the oldest of too many. They can be opened again.
 void Sessions::trim() {
   const std::int64_t now = monotonic_ms();
-  std::erase_if(entries_, [&](const auto& one) { return !one.second.held && now - one.second.used > kKeptMs; });
+  std::erase_if(entries_, [&](const auto& one) { return !one.second.held && now - one.second.used > kept_ms_; });
   while (true) {
     std::size_t idle = 0;
     auto oldest = entries_.end();

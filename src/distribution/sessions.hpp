@@ -4,11 +4,13 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "base/cancel.hpp"
 #include "base/error.hpp"
@@ -18,7 +20,8 @@ namespace slipway::distribution {
 
 class Sessions {
  public:
-  explicit Sessions(store::Repositories& repositories) : repositories_(repositories) {}
+  /// `kept_ms`: a session that nobody used for so long is closed; it can be opened again.
+  explicit Sessions(store::Repositories& repositories, std::int64_t kept_ms = 60'000);
 
   /// The right to one session; the next request for it waits.
   class Held {
@@ -50,8 +53,9 @@ class Sessions {
 
   [[nodiscard]] Result<Held> begin(const std::string& repository);
   /// kNotFound for an unknown one, kAborted when another request, or another process, still has it after some
-  /// seconds.
-  [[nodiscard]] Result<Held> hold(const std::string& repository, const std::string& id);
+  /// seconds, kCancelled when `waiting` fired before; it is asked for only where there is something to wait for.
+  [[nodiscard]] Result<Held> hold(const std::string& repository, const std::string& id,
+                                  const std::function<Cancel()>& waiting);
 
  private:
   struct Entry {
@@ -62,11 +66,15 @@ class Sessions {
   Status take(const std::string& repository, const std::string& id, std::optional<store::Upload>& upload);
   void give_back(const std::string& key, std::optional<store::Upload> upload);
   void trim();
+  void trim_now_and_then(const std::stop_token& ended);
 
   store::Repositories& repositories_;
+  const std::int64_t kept_ms_;
   std::mutex mutex_;
   std::condition_variable released_;
   std::map<std::string, Entry> entries_;  ///< by "repository\0id"
+  std::condition_variable_any ending_;
+  std::jthread trimmer_;  ///< closes what is idle where no request comes any more: its file may be over elsewhere
 };
 
 }  // namespace slipway::distribution

@@ -1,5 +1,6 @@
 // Pushing blobs: end-4a, 4b, 4c, 5, 6, 11, 13 and 14 of the specification.
 #include <algorithm>
+#include <memory>
 #include <optional>
 
 #include "base/text.hpp"
@@ -31,16 +32,17 @@ Outcome blob_is_here(Call& call, const oci::Digest& digest) {
 
 /// The request's body, to the end. What came before a failure stays in the session.
 Outcome receive(Call& call, store::Upload& upload) {
-  std::string piece(kPiece, '\0');
+  // Not touched before bytes come: a peer that sends nothing costs nothing.
+  const auto piece = std::make_unique_for_overwrite<char[]>(kPiece);  // NOLINT(*-avoid-c-arrays)
   while (true) {
-    const auto got = call.request.read(piece.data(), piece.size());
+    const auto got = call.request.read(piece.get(), kPiece);
     if (!got) {
       const bool ending = got.error().code() == Code::kCancelled;
       return refuse(ending ? 503 : 400, ProblemCode::kBlobUploadInvalid,
                     ending ? "the registry is ending; the upload can be continued" : got.error().what());
     }
     if (*got == 0) return {};
-    if (auto written = judged(call, upload.write({piece.data(), *got})); !written) return written;
+    if (auto written = judged(call, upload.write({piece.get(), *got})); !written) return written;
   }
 }
 
@@ -170,7 +172,7 @@ Outcome handle_uploads(Call& call) {
 Outcome handle_upload(Call& call) {
   if (!call.is("GET") && !call.is("HEAD") && !call.is("PATCH") && !call.is("PUT") && !call.is("DELETE"))
     return no_such_method(call, "GET, PATCH, PUT, DELETE");
-  auto held = call.registry.sessions.hold(call.repository(), call.route.object);
+  auto held = call.registry.sessions.hold(call.repository(), call.route.object, [&] { return call.request.cancel(); });
   if (!held && held.error().code() == Code::kNotFound)
     return refuse(404, ProblemCode::kBlobUploadUnknown, "there is no such upload; begin a new one");
   if (!held && held.error().code() == Code::kAborted)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 
 namespace slipway::http {
@@ -63,10 +64,11 @@ Result<Url> Url::parse(std::string_view text) {
   if (text.size() > kTextLimit) return fail(Code::kOutOfRange, "a URL of {} bytes is too long", text.size());
   Url url;
   const auto colon = text.find("://");
-  if (colon == std::string_view::npos) return fail(Code::kInvalidArgument, "{} is not a URL", quoted(text));
+  if (colon == std::string_view::npos)
+    return fail(Code::kInvalidArgument, "{} is not a URL", quoted_address(text, 1024));
   url.scheme_ = lower(text.substr(0, colon));
   if (url.scheme_ != "http" && url.scheme_ != "https")
-    return fail(Code::kInvalidArgument, "{} is neither http nor https", quoted(text));
+    return fail(Code::kInvalidArgument, "{} is neither http nor https", quoted_address(text, 1024));
   std::string_view rest = text.substr(colon + 3);
   const auto end = std::min(rest.find_first_of("/?#"), rest.size());
   std::string_view authority = rest.substr(0, end);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 #include "httpd/server.hpp"
 
@@ -8,7 +9,7 @@ namespace slipway::httpd {
 Result<Address> Address::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
     return fail(Code::kInvalidArgument, "{} is no address to listen on: {}; give HOST:PORT, like 127.0.0.1:5000",
-                quoted(text, 200), why);
+                quoted_address(text, 200), why);
   };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad("it has no port");

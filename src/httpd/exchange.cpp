@@ -210,20 +210,26 @@ bool Exchange::drain_now() {
 // ---------------------------------------------------------------- the body that comes in
 void Exchange::Input::give(std::string_view bytes) {
   if (bytes.empty()) return;
-  buffer_.resize(std::max(kBytes, bytes.size()));
-  std::memcpy(buffer_.data(), bytes.data(), bytes.size());
+  have(std::max(kBytes, bytes.size()));
+  std::memcpy(buffer_.get(), bytes.data(), bytes.size());
   from_ = 0;
   to_ = bytes.size();
 }
 
+void Exchange::Input::have(std::size_t bytes) {
+  if (size_ >= bytes) return;
+  buffer_ = std::make_unique_for_overwrite<char[]>(bytes);  // NOLINT(*-avoid-c-arrays)
+  size_ = bytes;
+}
+
 std::span<char> Exchange::Input::room() {
-  if (buffer_.empty()) buffer_.resize(kBytes);
+  have(kBytes);
   if (from_ > 0) {
-    std::memmove(buffer_.data(), buffer_.data() + from_, to_ - from_);
+    std::memmove(buffer_.get(), buffer_.get() + from_, to_ - from_);
     to_ -= from_;
     from_ = 0;
   }
-  return std::span(buffer_).subspan(to_);
+  return {buffer_.get() + to_, size_ - to_};
 }
 
 Result<std::size_t> Exchange::read(char* buffer, std::size_t size) {

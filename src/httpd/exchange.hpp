@@ -46,19 +46,21 @@ class Exchange {
   friend class Request;
   friend class Answer;
 
-  /// What was read of the connection and not taken yet. A chunk's head and kBytes always have room.
+  /// What was read of the connection and not taken yet. A chunk's head and kBytes always have room. Memory that no
+  /// byte came into yet is not touched: a thousand peers that send nothing cost a thousand pages.
   class Input {
    public:
     void give(std::string_view bytes);
-    [[nodiscard]] std::string_view pending() const { return {buffer_.data() + from_, to_ - from_}; }
+    [[nodiscard]] std::string_view pending() const { return {buffer_.get() + from_, to_ - from_}; }
     void consume(std::size_t bytes) { from_ += bytes; }
     [[nodiscard]] std::span<char> room();
     void add(std::size_t bytes) { to_ += bytes; }
 
    private:
     static constexpr std::size_t kBytes = 256 * 1024;
-    std::vector<char> buffer_;
-    std::size_t from_ = 0, to_ = 0;
+    void have(std::size_t bytes);
+    std::unique_ptr<char[]> buffer_;  // NOLINT(*-avoid-c-arrays): a vector would write all of it
+    std::size_t size_ = 0, from_ = 0, to_ = 0;
   };
 
   void refuse(const Refusal& refusal);

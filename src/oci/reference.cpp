@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 
 // The grammar is that of distribution/reference (regexp.go), matched by hand: one pass, no backtracking. Stricter in
@@ -107,9 +108,12 @@ bool Reference::is_tag(std::string_view text) {
 
 Result<Reference> Reference::parse(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Code::kInvalidArgument, "{} is not an image name: {}", quoted(text, 300), why);
+    return fail(Code::kInvalidArgument, "{} is not an image name: {}", quoted_address(text), why);
   };
   if (text.empty()) return bad("it is empty");
+  if (!user_information(text).empty())
+    return bad("a user and a password do not go into it, 'slipway login' keeps them");
+  if (text.contains("://")) return bad("it begins with the registry's host[:port], without https://");
   if (is_identifier(text)) return bad("64 hexadecimal digits are an image id");
   const auto at = text.find('@');
   Name name = split_registry(text.substr(0, at));

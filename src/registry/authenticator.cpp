@@ -86,6 +86,11 @@ Result<bool> Authenticator::challenged(const http::Headers& headers, const http:
   return !state->looked_up || (state->credential && used != basic(*state->credential));
 }
 
+std::string Authenticator::kept_in() const {
+  const auto state = state_.lock();
+  return state->credential ? state->credential->kept_in : "";
+}
+
 std::string Authenticator::username() const {
   const auto state = state_.lock();
   return state->credential ? state->credential->username : "";
@@ -131,7 +136,8 @@ Attempt<Authenticator::Token> Authenticator::fetch_token(const State& state, con
   if (reply.status != 200)
     return std::unexpected(setback_of_status(
         reply, what,
-        {"the token server " + request.url.origin(), registry_, state.credential ? state.credential->username : ""}));
+        {"the token server " + request.url.origin(), registry_, state.credential ? state.credential->username : "",
+         state.credential ? state.credential->kept_in : ""}));
 
   auto token = is_web_page(reply.headers) ? fail(Code::kDataLoss, "it answers with a web page, not with a token")
                                           : parse_token_reply(reply.body);

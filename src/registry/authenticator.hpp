@@ -47,6 +47,7 @@ class Authenticator {
                                         const std::string& used);
   /// Whose credentials are shown; "" for nobody's.
   [[nodiscard]] std::string username() const;
+  [[nodiscard]] std::string kept_in() const;  ///< Credential::kept_in of what was shown; empty: nothing was
 
  private:
   enum class Kind : unsigned char { kNone, kBasic, kBearer };

@@ -24,6 +24,14 @@ oci::Digest digest_of(std::string_view bytes, oci::Algorithm algorithm) {
   return hash.finish();
 }
 
+constexpr std::int64_t kWaitToTellMs = 1000;
+
+void tell_wait(Notices& notices, const Error& error, std::int64_t wait_ms) {
+  if (wait_ms < kWaitToTellMs) return;
+  const auto listener = *notices.wait_listener.lock();
+  if (listener) listener(fmt::format("{}; trying again in {} s", error.what(), (wait_ms + 500) / 1000));
+}
+
 }  // namespace
 
 http::Header accept_manifests() {
@@ -89,8 +97,9 @@ Result<Client> Client::make(ClientOptions options) {
                                  .ca_directory = options.ca_directory,
                                  .proxies = options.proxies,
                                  .silence_timeout_ms = options.silence_timeout_ms};
-  state->transport = std::make_shared<const Transport>(http, options.certificate_directories, options.rules,
-                                                       options.first_retry_ms, options.patience_ms);
+  state->transport = std::make_shared<const Transport>(
+      http, options.certificate_directories, options.rules, options.first_retry_ms, options.patience_ms,
+      [notices = state->notices](const Error& error, std::int64_t ms) { tell_wait(*notices, error, ms); });
   state->options = std::move(options);
   return Client(std::move(state));
 }
@@ -117,6 +126,10 @@ Repository Client::repository(const oci::Reference& reference, Trust trust) cons
 }
 
 std::vector<std::string> Client::take_notices() const { return std::exchange(*state_->notices->lines.lock(), {}); }
+
+void Client::on_wait(std::function<void(const std::string& line)> listener) const {
+  *state_->notices->wait_listener.lock() = std::move(listener);
+}
 
 Status Client::check_login(const std::string& registry, const Credential& credential, const Cancel& cancel) const {
   const auto lookup = [&credential](const Cancel&) -> Result<std::optional<Credential>> { return credential; };

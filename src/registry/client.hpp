@@ -72,6 +72,9 @@ class Client {
   [[nodiscard]] int parallel_transfers() const;
   /// Lines for people that came up since the last call: a mirror that is passed over, and why.
   [[nodiscard]] std::vector<std::string> take_notices() const;
+  /// From now on `listener` hears, in the thread that waits, of each wait of a second or more before something is tried
+  /// again: what failed, and how long the wait is. It must be good for as long as anything is transferred.
+  void on_wait(std::function<void(const std::string& line)> listener) const;
 
  private:
   struct State;

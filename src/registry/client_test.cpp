@@ -164,6 +164,8 @@ TEST(Client, BasicCredentials) {
   EXPECT_EQ(wrong.error().code(), Code::kUnauthenticated);
   EXPECT_NE(wrong.error().what().find("does not accept the credentials of \"joe\""), std::string::npos)
       << wrong.error().message();
+  EXPECT_NE(wrong.error().hint().find("are in DOCKER_AUTH_CONFIG, which goes before"), std::string::npos)
+      << wrong.error().hint();
 }
 
 TEST(Client, Tokens) {

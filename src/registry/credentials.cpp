@@ -14,6 +14,7 @@ namespace slipway::registry {
 namespace {
 
 constexpr std::int64_t kConfigFileLimit = 1 << 20;
+constexpr const char* kVariable = "DOCKER_AUTH_CONFIG";
 constexpr std::string_view kDockerIo = "docker.io";
 constexpr std::string_view kDockerIoKey = "https://index.docker.io/v1/";
 
@@ -56,6 +57,7 @@ Result<Credential> read_entry(const oci::Json& entry) {
 
 /// What one configuration says.
 struct Document {
+  std::string source;  ///< as Credential::kept_in has it
   Entries entries;
   std::map<std::string, std::string> helpers;  ///< credHelpers: names by registry
   std::string store;                           ///< credsStore
@@ -146,9 +148,12 @@ Result<CredentialStore> CredentialStore::load(const Environment& environment, Va
   auto state = std::make_shared<State>();
   state->path = environment("PATH").value_or("");
   state->variables = std::move(variables);
-  const std::string text = environment("DOCKER_AUTH_CONFIG").value_or("");
-  if (std::ssize(text) > kConfigFileLimit) return fail(Code::kOutOfRange, "DOCKER_AUTH_CONFIG is too long");
-  if (auto document = TRY(read_document(text, "DOCKER_AUTH_CONFIG"))) state->documents.push_back(*std::move(document));
+  const std::string text = environment(kVariable).value_or("");
+  if (std::ssize(text) > kConfigFileLimit) return fail(Code::kOutOfRange, "{} is too long", kVariable);
+  if (auto document = TRY(read_document(text, kVariable))) {
+    document->source = kVariable;
+    state->documents.push_back(*std::move(document));
+  }
   if (auto document = TRY(read_user_document(environment))) state->documents.push_back(*std::move(document));
   CredentialStore store;
   store.state_ = std::move(state);
@@ -159,12 +164,16 @@ Result<std::optional<Credential>> CredentialStore::find(const std::string& regis
   if (!state_) return std::nullopt;
   const std::string name = registry_of_key(registry);
   for (const Document& document : state_->documents) {
+    std::optional<Credential> credential;
     if (const std::string helper_name = document.helper_for(name); !helper_name.empty()) {
       const auto helper = TRY(CredentialHelper::find(helper_name, state_->path, state_->variables));
-      if (auto credential = TRY(helper.get(key_of_registry(registry), cancel))) return credential;
+      credential = TRY(helper.get(key_of_registry(registry), cancel));
     }
-    const auto found = document.entries.find(name);
-    if (found != document.entries.end()) return found->second;
+    if (const auto found = document.entries.find(name); !credential && found != document.entries.end())
+      credential = found->second;
+    if (!credential) continue;
+    credential->kept_in = document.source;
+    return credential;
   }
   return std::nullopt;
 }

@@ -61,6 +61,8 @@ TEST_F(Credentials, TheVariableWinsAndTheFileFillsUp) {
   variables["DOCKER_AUTH_CONFIG"] = R"({"auths": {"a.example": {"username": "variable", "password": "y"}}})";
   EXPECT_EQ(find("a.example")->username, "variable");
   EXPECT_EQ(find("b.example")->username, "file");
+  EXPECT_EQ(find("a.example")->kept_in, "DOCKER_AUTH_CONFIG") << "a login would not change it";
+  EXPECT_EQ(find("b.example")->kept_in, "");
 }
 
 TEST_F(Credentials, DockerConfigNamesADirectory) {

@@ -162,8 +162,10 @@ Attempt<Reply> Host::exchange(const Ask& ask, const Cancel& cancel) {
 }
 
 Setback Host::setback_of(const Reply& reply, const Ask& ask, const http::Url& url, bool home) const {
-  if (home) return setback_of_status(reply, ask.what, {registry_, registry_, authenticator_.username()});
-  Setback setback = setback_of_status(reply, ask.what, {printable(url.origin()), "", ""});
+  if (home)
+    return setback_of_status(reply, ask.what,
+                             {registry_, registry_, authenticator_.username(), authenticator_.kept_in()});
+  Setback setback = setback_of_status(reply, ask.what, {printable(url.origin()), "", "", ""});
   // A signed address may have run out on the way: the registry gives a new one.
   if (reply.status == 403 || reply.status == 410) setback.retries = kSignedAddressRetries;
   return setback;

@@ -16,6 +16,7 @@ using http::testing::Handler;
 using http::testing::LoopbackServer;
 using http::testing::Received;
 using ::testing::AnyOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr const char* kBasic = "Basic am9lOnMzY3JldA==";  // joe:s3cret
@@ -545,6 +546,7 @@ TEST(Retry, ALongRetryAfterIsAnErrorAtOnce) {
   EXPECT_THAT(got.error().message(), HasSubstr("too many requests"));
   EXPECT_THAT(got.error().message(), HasSubstr("slow down"));
   EXPECT_EQ(got.error().hint(), "it asks to come back in 3600 s");
+  EXPECT_EQ(got.error().retry_after(), 3600);
   EXPECT_EQ(count(server, "/v2/app/"), 1U);
 }
 
@@ -558,6 +560,25 @@ TEST(Retry, WaitingIsCancelled) {
   const auto got = get_manifest(server, source.cancel());
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code(), Code::kCancelled);
+}
+
+TEST(Retry, AWaitIsTold) {
+  const LoopbackServer server([&](const Received& request, Connection& peer) {
+    if (request.target == "/v2/") return peer.reply(200, {}, "");
+    peer.reply(503, {{"Retry-After", "60"}}, "");
+  });
+  CancelSource source;
+  const Client client = make_client(server.authority());
+  std::vector<std::string> lines;
+  client.on_wait([&](const std::string& line) {
+    lines.push_back(line);
+    source.fire("the test does not wait");
+  });
+  const auto name = name_at(server);
+  EXPECT_EQ(client.repository(name).manifest(name, source.cancel()).error().code(), Code::kCancelled);
+  EXPECT_THAT(lines, ElementsAre(fmt::format("{0} failed to serve the manifest of {0}/app:1 (status 503); trying again "
+                                             "in 60 s",
+                                             server.authority())));
 }
 
 TEST(Retry, AnUploadStartsOver) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 #include "oci/json.hpp"
 #include "oci/reference.hpp"
@@ -54,7 +55,7 @@ Result<MirrorOf> MirrorOf::parse(std::string_view text) {
   // By the grammar of names: "registry.example:5000/x" speaks of that registry, "hub/x" of docker.io.
   const auto reference = oci::Reference::parse(name + "/x");
   if (!reference || (reference->registry() != name && name != "index.docker.io"))
-    return fail(Code::kInvalidArgument, "{} is no registry; write HOST[:PORT]=URL", quoted(name, 300));
+    return fail(Code::kInvalidArgument, "{} is no registry; write HOST[:PORT]=URL", quoted_address(name));
   return MirrorOf{reference->registry(), TRY(Mirror::parse(text.substr(equals + 1)))};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/address.hpp"
 #include "base/text.hpp"
 #include "http/url.hpp"
 #include "oci/reference.hpp"
@@ -52,7 +53,7 @@ Result<InsecureRegistry> InsecureRegistry::parse(std::string_view text) {
     const auto network = http::Network::parse(bare);
     if (!network)
       return fail(Code::kInvalidArgument, "{} is no insecure registry; write HOST[:PORT] or ADDRESS/BITS",
-                  quoted(text, 300));
+                  quoted_address(text));
     made.network_ = *network;
     return made;
   }
@@ -60,7 +61,7 @@ Result<InsecureRegistry> InsecureRegistry::parse(std::string_view text) {
   const auto url = http::Url::parse(fmt::format("http://{}/", host));
   if (host.empty() || host.contains('?') || host.contains('#') || !url)
     return fail(Code::kInvalidArgument, "{} is no insecure registry; write HOST[:PORT] or ADDRESS/BITS",
-                quoted(text, 300));
+                quoted_address(text));
   made.name_ = lower(host);
   return made;
 }

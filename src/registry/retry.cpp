@@ -19,6 +19,7 @@ Status wait_for_retry(const RetryPolicy& policy, const Setback& setback, int tri
     return std::unexpected(
         error.with_hint(fmt::format("given up: nothing was transferred for {}", policy.patience->limit())));
   }
+  if (policy.told) policy.told(setback.error, wait_ms);
   if (cancel.wait_for(static_cast<int>(wait_ms))) return cancel.check();
   return {};
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -42,6 +43,8 @@ struct RetryPolicy {
   int first_wait_ms = 250;       ///< doubles with each retry, up to 5 s
   int most = kMostRetries;       ///< 0: somebody else is asked instead
   Patience* patience = nullptr;  ///< of the command; may be nobody's
+  /// Told before each wait, in the thread that waits; may be empty.
+  std::function<void(const Error& error, std::int64_t wait_ms)> told = {};
 };
 
 /// Waits before retry number `tried` + 1, or gives the setback's error when it is not to be tried again: its kind does

@@ -171,6 +171,9 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
                               : "does not accept the credentials of " + quoted(asked.user) + " for";
   Error error(code_of_status(reply.status), fmt::format("{} {} {} (status {}{}{})", asked.host, verb, what,
                                                         reply.status, message.empty() ? "" : ": ", message));
+  if (login && !asked.kept_in.empty())
+    error.with_hint(fmt::format(
+        "these credentials are in {}, which goes before what `slipway login` keeps: mend it there", asked.kept_in));
   if (login) error.with_hint(fmt::format("log in with `slipway login {}`", asked.login));
   if (is_web_page(reply.headers) && !login)
     error.with_hint("is it a registry's address? A proxy, or a page to log in at, may be in between");
@@ -178,6 +181,7 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
   if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
   setback.retries = kMostRetries;
   if (const auto value = reply.headers.find("Retry-After")) setback.retry_after = parse_retry_after(*value, now());
+  if (setback.retry_after) setback.error.with_retry_after(*setback.retry_after);
   if (setback.retry_after.value_or(0) > kLongestRetryAfter)
     setback.error.with_hint(fmt::format("it asks to come back in {} s", *setback.retry_after));
   return setback;

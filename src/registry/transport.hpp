@@ -30,12 +30,12 @@ class Transport {
  public:
   /// `patience_ms`: the command gives up after so long without progress.
   Transport(http::ClientOptions options, std::vector<std::string> certificate_directories, RegistryRules rules,
-            int first_wait_ms, int patience_ms)
+            int first_wait_ms, int patience_ms, decltype(RetryPolicy::told) told = {})
       : http_(std::move(options)),
         directories_(std::move(certificate_directories)),
         rules_(std::move(rules)),
         patience_(patience_ms),
-        policy_{.first_wait_ms = first_wait_ms, .patience = &patience_} {}
+        policy_{.first_wait_ms = first_wait_ms, .patience = &patience_, .told = std::move(told)} {}
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
@@ -75,9 +75,10 @@ class Transport {
 
 /// Who was asked, for texts.
 struct Asked {
-  std::string host;   ///< who answered: "127.0.0.1:5000", "the token server https://…"
-  std::string login;  ///< the name for `slipway login`; empty: no credentials of ours have a say there
-  std::string user;   ///< whose credentials were shown; empty: nobody's
+  std::string host;     ///< who answered: "127.0.0.1:5000", "the token server https://…"
+  std::string login;    ///< the name for `slipway login`; empty: no credentials of ours have a say there
+  std::string user;     ///< whose credentials were shown; empty: nobody's
+  std::string kept_in;  ///< Credential::kept_in of these
 };
 
 /// The setback for an answer nobody wants: `what` is a noun phrase ("the manifest of team/app:1").

@@ -117,6 +117,7 @@ class Upstream:
         self.blobs, self.manifests, self.tags = {}, {}, {}
         self.seen = []
         self.fail = 0           # a status for everything
+        self.retry_after = ""   # and the header to it
         self.lie = set()        # digests that are served with other bytes
         self.empty = set()      # blobs that are told to be empty
         self.head_gate = threading.Event()  # every HEAD of a blob waits for it
@@ -184,6 +185,8 @@ class Upstream:
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(data)))
+        if status == self.fail and self.retry_after:
+            handler.send_header("Retry-After", self.retry_after)
         if digest:
             handler.send_header("Docker-Content-Digest", digest)
         handler.end_headers()
