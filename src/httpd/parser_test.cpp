@@ -125,7 +125,7 @@ TEST(Parser, Garbage) {
   for (const std::string& text : std::vector<std::string>{
            "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/2.0\r\nHost: h\r\n\r\n",
            "GET / FTP/1.1\r\nHost: h\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n", every + "\r\n\r\n",
-           std::string("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", 29), "GET  / HTTP/1.1\r\nHost: h\r\n\r\n"})
+           std::string("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", 28), "GET  / HTTP/1.1\r\nHost: h\r\n\r\n"})
     EXPECT_GE(judge(text), 400) << text;
 }
 
