@@ -36,6 +36,8 @@ class ImageOp final : public DescribedOp {
   }
   Result<std::string> finish(const solver::Output&, const Cancel&) override { return std::string(); }
   bool recorded() const override { return false; }
+  /// The key is made of diff IDs, which stand in a config: what others claim to be gets no layers of this image.
+  std::string identity() const override { return identity_of(context_, *image_); }
   const image::Resolved* image() const override { return image_.get(); }
   Result<std::optional<BuildkitStep>> buildkit_step(const BuildkitAsk&, const Cancel&) override {
     BuildkitStep step;
@@ -92,6 +94,11 @@ class ScratchOp final : public DescribedOp {
 };
 
 }  // namespace
+
+std::string identity_of(const OpContext& context, const image::Resolved& image) {
+  const store::Origin origin = context.shop.images.origin(image);
+  return fmt::format("{}/{} {}", origin.registry, origin.repository, image.manifest.digest().text());
+}
 
 std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
                                      std::shared_ptr<const image::Resolved> image) {

@@ -59,6 +59,8 @@ struct Place {
   [[nodiscard]] Error locate(Error error) const;
 };
 
+/// An image and whose it is: those that are equal in both may stand for each other.
+[[nodiscard]] std::string identity_of(const OpContext& context, const image::Resolved& image);
 /// FROM: the layers of an image. Nothing is fetched before a step needs it.
 [[nodiscard]] std::shared_ptr<solver::Op> image_op(const OpContext& context, Place place,
                                                    std::shared_ptr<const image::Resolved> image);

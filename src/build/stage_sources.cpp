@@ -44,7 +44,7 @@ Result<ResolvedImage> StageSources::resolve(const std::string& name, const oci::
 }
 
 std::size_t StageSources::base(const ResolvedImage& image, std::string name, const df::Source& source) {
-  const Twins::Spec spec = std::vector<std::string>{"image", image->manifest.digest().text()};
+  const Twins::Spec spec = std::vector<std::string>{"image", identity_of(context_, *image)};
   if (const auto twin = plan_.twins.find(&source, spec, {})) return *twin;
   Place place{ids_.next(), std::move(name), &file_, &source};
   auto op = image_op(context_, place, image);
@@ -54,7 +54,7 @@ std::size_t StageSources::base(const ResolvedImage& image, std::string name, con
 }
 
 std::size_t StageSources::copied_from(const ResolvedImage& image, const df::Source& source) {
-  const auto [known, fresh] = copied_from_.try_emplace(image->manifest.digest());
+  const auto [known, fresh] = copied_from_.try_emplace(identity_of(context_, *image));
   if (fresh) {
     Place place{ids_.next(), "FROM " + image->reference.canonical(), &file_, &source};
     auto op = image_op(context_, place, image);

@@ -65,7 +65,7 @@ class StageSources {
   std::optional<std::size_t> scratch_;
   std::map<Key, ResolvedImage> images_;
   std::map<Key, ResolvedImage> layouts_;
-  std::map<oci::Digest, std::size_t> copied_from_;  // by manifest
+  std::map<std::string, std::size_t> copied_from_;  // by identity_of()
   std::map<Key, std::size_t> context_vertices_;
   std::map<std::string, std::shared_ptr<Context>> folders_;
 };

@@ -39,6 +39,7 @@ struct Node {
   std::vector<std::optional<Key>> contents;  // by input, once the slow key was made
   bool ran = false;                          // its output was made by run() here, so it must be finished and recorded
   std::size_t owner = SIZE_MAX;              // the vertex of equal key whose output this one takes
+  std::string stands_on;                     // the identities of what leads to it; empty where none has one
   std::unique_ptr<Records::Lock> lock;
   std::vector<std::size_t> dependents;
 };
@@ -75,6 +76,7 @@ class Solve {
     for (std::size_t v = 0; v < nodes_.size(); ++v) {
       for (const Input& input : vertex(v).inputs) nodes_[input.vertex].dependents.push_back(v);
       forced_[v] = force(v);
+      nodes_[v].stands_on = standing(v);
     }
   }
 
@@ -123,6 +125,17 @@ class Solve {
     forced.below = forced.below || forced.runs;
     return forced;
   }
+  /// What a vertex takes by content it has seen: whose it was is no matter. Inputs have lower indices.
+  std::string standing(std::size_t v) const {
+    std::vector<std::string> parts = {vertex(v).op->identity()};
+    bool any = !parts[0].empty();
+    for (const Input& input : vertex(v).inputs) {
+      parts.push_back(input.by_content ? "" : nodes_[input.vertex].stands_on);
+      any = any || !parts.back().empty();
+    }
+    return any ? combine(Key::of("identity"), parts).text() : std::string();
+  }
+
   bool stopped() const { return error_.has_value() || user_.fired(); }
 
   void want(std::size_t v, Desire desire) {
@@ -336,7 +349,7 @@ class Solve {
   void advance_output(std::size_t v) {
     Node& node = nodes_[v];
     if (node.record) return load(v);
-    const auto [owner, first] = owners_.try_emplace(*node.key, v);
+    const auto [owner, first] = owners_.try_emplace({*node.key, node.stands_on}, v);
     if (owner->second != v) return take_from(v, owner->second);
     if (Status may = vertex(v).op->may_run(); !may) return fail_vertex(v, std::move(may).error());
     std::vector<OutputPtr> inputs;
@@ -397,7 +410,7 @@ class Solve {
 
   void loaded(std::size_t v, OutputPtr output) {
     // A twin may have run and put its record in between.
-    const auto owner = owners_.find(*nodes_[v].key);
+    const auto owner = owners_.find({*nodes_[v].key, nodes_[v].stands_on});
     const bool ran = owner != owners_.end() && owner->second != v && nodes_[owner->second].ran;
     told(v, ran, std::move(output));
   }
@@ -530,7 +543,7 @@ class Solve {
   CancelSource stop_;
   std::vector<Node> nodes_;
   std::vector<Forced> forced_;
-  std::map<Key, std::size_t> owners_;
+  std::map<std::pair<Key, std::string>, std::size_t> owners_;  // by key and what it stands on
   std::deque<std::size_t> agenda_;
   std::optional<Error> error_;
   std::size_t in_flight_ = 0;

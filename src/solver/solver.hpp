@@ -64,6 +64,9 @@ class Op {
   [[nodiscard]] virtual Result<std::string> finish(const Output& output, const Cancel& cancel) = 0;
   /// False for sources: nothing is looked up or recorded.
   [[nodiscard]] virtual bool recorded() const { return true; }
+  /// What a source is when its key is only what it claims to be. Vertices of one key share an output where those that
+  /// they stand on are the same by this too. Asked once, before anything runs.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
 };
 
 struct Input {

@@ -49,6 +49,9 @@ class Concat final : public Op {
     return refused ? fail(Code::kFailedPrecondition, "{} may not run", name_) : Status();
   }
   std::atomic<int> runs = 0, loads = 0, finishes = 0;
+  bool recorded() const override { return is.empty(); }
+  std::string identity() const override { return is; }
+  std::string is;  ///< a source's
   bool refused = false;
   bool broken = false, hang = false, lose_records = false;
   Queue<int>* gate = nullptr;
@@ -163,6 +166,35 @@ TEST_F(SolverTest, EqualVerticesRunOnce) {
   EXPECT_EQ(observer.hits, 0);  // whichever ran, the other is not called cached
   ASSERT_TRUE(solve(graph, {target}));
   EXPECT_EQ(observer.hits, 3);
+}
+
+/// A source's key may be anybody's claim: what it gives is for those who name the same source.
+TEST_F(SolverTest, SourcesOfOneKeyAreKeptApartByWhatTheyAre) {
+  Graph graph;
+  auto mine = op("base", "mine"), again = op("base", "mine"), thiefs = op("base", "the thief's");
+  mine->is = again->is = "mine";
+  thiefs->is = "the thief's";
+  const auto source = graph.add({mine, {}}), same = graph.add({again, {}}), other = graph.add({thiefs, {}});
+  const auto step = graph.add({op("step"), {{source}}, true}), equal = graph.add({op("step"), {{same}}, true}),
+             twin = graph.add({op("step"), {{other}}, true});
+  const auto outputs = solve(graph, {twin, step, equal});
+  ASSERT_TRUE(outputs);
+  EXPECT_EQ(text((*outputs)[0]), "step(the thief's)");
+  EXPECT_EQ(text((*outputs)[1]), "step(mine)");
+  EXPECT_EQ((*outputs)[1], (*outputs)[2]) << "one source by two names is one thing";
+  EXPECT_EQ(mine->runs + again->runs, 1);
+}
+
+TEST_F(SolverTest, WhoseTheContentIsDoesNotMatter) {
+  Graph graph;
+  auto mine = op("a", "content"), other = op("b", "content"), first = op("copy", "copied"),
+       second = op("copy", "copied");
+  mine->is = "mine";
+  other->is = "the other's";
+  const auto one = graph.add({first, {{graph.add({mine, {}}), true}}, true});
+  const auto two = graph.add({second, {{graph.add({other, {}}), true}}, true});
+  ASSERT_TRUE(solve(graph, {one, two}));
+  EXPECT_EQ(first->runs + second->runs, 1);
 }
 
 TEST_F(SolverTest, EqualContentHitsAlthoughTheInputChanged) {

@@ -628,6 +628,38 @@ class ForeignTest(RemotesCase):
         self.reader("save", "-o", self.folder / "q.tar", "mine:1")
         self.assertEqual([], self.server.requests()[before:], "names that are here need no question")
 
+    def test_a_twin_in_one_build_gets_nothing_of_the_image_that_it_claims_to_be(self):
+        """Its config names the private diff IDs. Whichever comes first, the honest stage works and the thief is asked."""
+        evil = json.loads(self.blob(self.manifest["config"]["digest"]))
+        evil["config"] = {"Env": ["PATH=/bin", "EVIL=1"]}
+        config = json.dumps(evil).encode()
+        manifest = json.loads(self.blob(self.digest))
+        manifest["config"].update(size=len(config), digest="sha256:" + hashlib.sha256(config).hexdigest())
+        archive = self.folder / "out.tar"
+        for number, (served, text) in enumerate((
+                ([config], f"FROM {self.name} AS a\nRUN cp /bin/busybox /x\nFROM {self.theirs}\nCOPY --from=a /x /y\n"),
+                ([config], f"FROM {self.name} AS a\nRUN ls /secret\nFROM {self.theirs}\nRUN ls /secret\n"
+                           "COPY --from=a /bin/busybox /y\n"),
+                ([config], f"FROM {self.theirs} AS e\nFROM {self.name} AS a\nRUN cp /bin/busybox /x\nFROM e\n"
+                           "COPY --from=a /x /y\n"),
+                (None, f"FROM scratch\nCOPY --from={self.name} /bin/busybox /x\nCOPY --from={self.theirs} /secret /y\n"),
+                (None, f"FROM {self.name} AS a\nRUN cp /bin/busybox /x\nFROM {self.theirs}\nCOPY --from=a /x /y\n"))):
+            with self.subTest(text):
+                if served:
+                    self.serve(json.dumps(manifest).encode(), config)
+                else:  # one manifest under two names
+                    self.serve(self.blob(self.digest), self.blob(self.manifest["config"]["digest"]))
+                fresh = self.other(f"fresh{number}")
+                done = fresh.build(self.context(text, name=f"twin{number}"), "-o", f"type=tar,dest={archive}",
+                                   env=self.auth, check=False)
+                self.assert_refused(done)
+                self.assertFalse(archive.exists())
+        honest = (f"FROM {self.theirs} AS e\nRUN ls /secret\nFROM {self.name} AS a\nRUN ls /secret\n"
+                  "FROM scratch\nCOPY --from=a /secret /found\n")
+        self.serve(json.dumps(manifest).encode(), config)
+        self.other("honest").build(self.context(honest, name="honest"), "-o", f"type=tar,dest={archive}", env=self.auth)
+        self.assertTrue(archive.exists())
+
     def test_a_config_that_claims_the_layers_of_another_gets_no_record(self):
         """The key of a step is made of what the config says of the base's layers."""
         self.pull_the_private_one()
