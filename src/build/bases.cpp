@@ -33,9 +33,10 @@ Result<bool> Bases::proven(std::size_t vertex) {
 Result<bool> Bases::is_proven(const image::Resolved& image) {
   const store::Origin origin = shop_.images.origin(image);
   const std::string key = fmt::format("{}/{} {}", origin.registry, origin.repository, image.manifest.digest().text());
-  if (TRY(shop_.store.recall(kFact, key))) return true;
+  const bool lasting = !origin.is_folder();  // a directory may be another one by now
+  if (lasting && TRY(shop_.store.recall(kFact, key))) return true;
   if (!TRY(layers_are_known(image)) && !TRY(prove(image))) return false;
-  TRY(shop_.store.remember(kFact, key, ""));
+  if (lasting) TRY(shop_.store.remember(kFact, key, ""));
   return true;
 }
 

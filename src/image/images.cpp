@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "image/layer_check.hpp"
+#include "image/layout_directory.hpp"
 #include "image/parallel.hpp"
 #include "image/resolver.hpp"
 #include "image/transfers.hpp"
@@ -83,8 +84,10 @@ Status Images::fetch_named(const oci::Reference& name, const oci::Manifest& mani
 }
 
 Result<bool> Images::holds(const Resolved& image, const oci::Digest& blob) const {
-  if (!TRY(store.acquire_blob(lease, blob))) return false;
-  return store::Origins(store).has(origin(image), blob);
+  const auto here = TRY(store.acquire_blob(lease, blob));
+  if (!here) return false;
+  const store::Origin whose = origin(image);
+  return whose.is_folder() ? folder_shows(store, whose, *here) : store::Origins(store).has(whose, blob);
 }
 
 store::Origin Images::origin(const Resolved& image) const {

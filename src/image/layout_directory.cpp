@@ -22,6 +22,16 @@ bool is_called(const oci::Descriptor& descriptor, const std::string& tag) {
   return name != descriptor.annotations.end() && (name->second == tag || name->second.ends_with(":" + tag));
 }
 
+/// That a file's bytes were verified: "<directory> <digest>" → which file it was. As for the sums of contexts, what is
+/// another file by these marks is read again; whoever wrote the right bytes into this one had them.
+constexpr std::string_view kVerified = "blob of a layout";
+
+Result<std::string> marks_of(int file, const std::string& path) {
+  const auto facts = TRY(sys::stat_fd(file, path));
+  return fmt::format("{} {} {} {}.{} {}.{}", facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtim.tv_sec,
+                     facts.st_mtim.tv_nsec, facts.st_ctim.tv_sec, facts.st_ctim.tv_nsec);
+}
+
 /// O_NONBLOCK: a fifo must not be waited for.
 Result<sys::Fd> open_plain(int root, const std::string& path) {
   auto file = TRY(sys::open_beneath(root, path, O_RDONLY | O_NONBLOCK));
@@ -43,6 +53,31 @@ Status read_through(int file, const std::string& path, std::int64_t size, const 
   }
   if (left > 0) return fail(Code::kDataLoss, "{} has {} bytes, not {}", path, size - left, size);
   return {};
+}
+
+/// That the bytes of `file` are the blob's.
+Status check(int file, const oci::Digest& digest, std::int64_t size, const Cancel& cancel) {
+  oci::Hasher hasher(digest.algorithm());
+  TRY(read_through(file, path_of(digest), size, cancel, [&](std::string_view bytes) -> Status {
+    hasher.update(bytes);
+    return {};
+  }));
+  if (const auto got = hasher.finish(); got != digest)
+    return fail(Code::kDataLoss, "blob {} is broken: its bytes are {}", digest.text(), got.text());
+  return {};
+}
+
+/// The blob that `file` is, into the store.
+Result<store::Blob> take_from(int file, store::Store& store, const store::Lease& lease,
+                              const oci::Descriptor& descriptor, const Cancel& cancel) {
+  if (const auto here = TRY(store.acquire_blob(lease, descriptor.digest))) {
+    TRY(check(file, descriptor.digest, descriptor.size, cancel));
+    return *here;
+  }
+  auto writer = TRY(store.write_blob(lease));
+  TRY(read_through(file, path_of(descriptor.digest), descriptor.size, cancel,
+                   [&](std::string_view bytes) { return writer.write(bytes); }));
+  return writer.commit({.digest = descriptor.digest, .size = descriptor.size});
 }
 
 }  // namespace
@@ -92,31 +127,38 @@ Result<sys::Fd> LayoutDirectory::open_blob(const oci::Descriptor& descriptor) co
 Result<store::Blob> LayoutDirectory::take(store::Store& store, const store::Lease& lease,
                                           const oci::Descriptor& descriptor, const Cancel& cancel) const {
   const sys::Fd file = TRY(open_blob(descriptor));
-  const std::string path = path_of(descriptor.digest);
-  if (const auto here = TRY(store.acquire_blob(lease, descriptor.digest))) {
-    oci::Hasher hasher(descriptor.digest.algorithm());
-    TRY(read_through(file.get(), path, descriptor.size, cancel, [&](std::string_view bytes) -> Status {
-      hasher.update(bytes);
-      return {};
-    }));
-    if (const auto digest = hasher.finish(); digest != descriptor.digest)
-      return fail(Code::kDataLoss, "blob {} is broken: its bytes are {}", descriptor.digest.text(), digest.text());
-    return *here;
-  }
-  auto writer = TRY(store.write_blob(lease));
-  TRY(read_through(file.get(), path, descriptor.size, cancel,
-                   [&](std::string_view bytes) { return writer.write(bytes); }));
-  return writer.commit({.digest = descriptor.digest, .size = descriptor.size});
+  return take_from(file.get(), store, lease, descriptor, cancel);
+}
+
+std::string LayoutDirectory::fact_key(const oci::Digest& digest) const {
+  return fmt::format("{} {}", origin_.repository, digest.text());
+}
+
+Result<bool> LayoutDirectory::shows(store::Store& store, const store::Blob& blob) const {
+  const std::string path = path_of(blob.digest);
+  const auto file = open_plain(root_->get(), path);
+  if (!file) return false;
+  const std::string marks = TRY(marks_of(file->get(), path));
+  if (const auto verified = TRY(store.recall(kVerified, fact_key(blob.digest))); verified == marks) return true;
+  if (!check(file->get(), blob.digest, blob.size, Cancel())) return false;
+  TRY(store.remember(kVerified, fact_key(blob.digest), marks));
+  return true;
 }
 
 Result<store::Blob> LayoutDirectory::bring(store::Store& store, const store::Lease& lease,
                                            const oci::Descriptor& descriptor, const Cancel& cancel) const {
-  const store::Origins origins(store);
-  if (TRY(origins.has(origin_, descriptor.digest)))
-    if (const auto here = TRY(store.acquire_blob(lease, descriptor.digest))) return *here;
-  const store::Blob blob = TRY(take(store, lease, descriptor, cancel));
-  TRY(origins.note(origin_, descriptor.digest));
+  const sys::Fd file = TRY(open_blob(descriptor));
+  const auto here = TRY(store.acquire_blob(lease, descriptor.digest));
+  if (here && TRY(shows(store, *here))) return *here;
+  const std::string marks = TRY(marks_of(file.get(), path_of(descriptor.digest)));  // before its bytes are read
+  const store::Blob blob = TRY(take_from(file.get(), store, lease, descriptor, cancel));
+  TRY(store.remember(kVerified, fact_key(descriptor.digest), marks));
   return blob;
+}
+
+Result<bool> folder_shows(store::Store& store, const store::Origin& folder, const store::Blob& blob) {
+  const auto layout = LayoutDirectory::open(folder.repository);
+  return layout && TRY(layout->shows(store, blob));
 }
 
 Result<oci::Descriptor> choose(const oci::Index& index, const std::string& tag, const std::string& digest) {

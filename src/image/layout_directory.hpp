@@ -34,19 +34,26 @@ class LayoutDirectory {
   /// already: that a digest is known says nothing of who may have the bytes.
   [[nodiscard]] Result<store::Blob> take(store::Store& store, const store::Lease& lease,
                                          const oci::Descriptor& descriptor, const Cancel& cancel) const;
-  /// The same, once: a blob of the store that was taken from this directory before is not read again.
+  /// The same; a file that was verified before, and is the same by device, inode, size, mtime and ctime, is not read
+  /// again. It has to be there: that the directory had it once says nothing.
   [[nodiscard]] Result<store::Blob> bring(store::Store& store, const store::Lease& lease,
                                           const oci::Descriptor& descriptor, const Cancel& cancel) const;
-  /// What its blobs are used on (image/proofs.hpp).
+  /// Whether the directory has a blob of the store now; read only if it is not the file that was verified before.
+  [[nodiscard]] Result<bool> shows(store::Store& store, const store::Blob& blob) const;
+  /// What its blobs are used on (image/proofs.hpp). Nothing is noted of it in the store: what it has now counts.
   [[nodiscard]] const store::Origin& origin() const { return origin_; }
 
  private:
   LayoutDirectory(std::string path, store::Origin origin, sys::Fd root)
       : path_(std::move(path)), origin_(std::move(origin)), root_(std::make_shared<sys::Fd>(std::move(root))) {}
+  [[nodiscard]] std::string fact_key(const oci::Digest& digest) const;
   std::string path_;
   store::Origin origin_;
   std::shared_ptr<const sys::Fd> root_;
 };
+
+/// LayoutDirectory::shows() of the directory that `folder` says; false when it is none.
+[[nodiscard]] Result<bool> folder_shows(store::Store& store, const store::Origin& folder, const store::Blob& blob);
 
 /// The entry of an index.json that is meant: by `digest` if it is not empty, else by `tag` (the annotation
 /// org.opencontainers.image.ref.name is the tag, or a name that ends with it); with neither the tag "latest", else the

@@ -90,6 +90,32 @@ TEST_F(LayoutDirectoryTest, BytesThatAreHereAreNoProof) {
   EXPECT_EQ(load().error().code(), Code::kDataLoss) << "the layout has other bytes of that size";
 }
 
+TEST_F(LayoutDirectoryTest, WhatItHadOnceIsNoProof) {
+  const Built one = put("1");
+  const auto layout = LayoutDirectory::open(path_);
+  ASSERT_TRUE(layout);
+  const std::string& layer = one.layers[0];
+  const std::string file = path_ + "/" + blob(layer);
+  const store::Blob here{oci::Digest::of(layer), std::ssize(layer)};
+  const oci::Descriptor descriptor{
+      .media_type = std::string(oci::media_type::kOciConfig), .digest = here.digest, .size = here.size};
+  const auto bring = [&] { return layout->bring(place_.store, place_.lease, descriptor, {}); };
+  const auto shows = [&] { return folder_shows(place_.store, layout->origin(), here).value(); };
+  ASSERT_TRUE(bring());
+  EXPECT_TRUE(shows());
+  ASSERT_EQ(::rename(file.c_str(), (file + "-away").c_str()), 0);
+  EXPECT_FALSE(shows());
+  EXPECT_EQ(bring().error().code(), Code::kNotFound) << "the store has it, the directory has it no more";
+  write(blob(layer), std::string(layer.size(), 'x'));
+  EXPECT_FALSE(shows());
+  EXPECT_EQ(bring().error().code(), Code::kDataLoss) << "another file of that name and size";
+  write(blob(layer), layer + "x");
+  EXPECT_FALSE(shows());
+  write(blob(layer), layer);
+  EXPECT_TRUE(shows()) << "another file with the bytes";
+  EXPECT_TRUE(bring());
+}
+
 TEST_F(LayoutDirectoryTest, LinksFifosAndSizes) {
   const Built one = put("1");
   index({{one, ""}});

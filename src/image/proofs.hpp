@@ -9,7 +9,7 @@
 //     again. Losing a note costs a transfer.
 //   * What an image of this store names (built, loaded, imported or tagged here) may be used when it was rightly here
 //     when the image was made: that is noted then. No question is asked.
-//   * What an OCI layout in a directory names has to be in that directory.
+//   * What an OCI layout in a directory names has to be in that directory now (layout_directory.hpp).
 //
 // A registry is its name (host and port) and what it was believed by: what somebody with any certificate served does
 // not count for one whose certificate was verified, nor the other way round. So HTTPS and plain HTTP are told apart,

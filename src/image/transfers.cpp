@@ -49,9 +49,15 @@ void Transfers::show_notices() const {
   for (auto& line : images_.client.take_notices()) sink_.on(progress::Warning{std::move(line)});
 }
 
+Result<bool> Transfers::holds(const oci::Descriptor& blob) const {
+  const auto& own = proofs_.own();
+  return own && own->is_folder() ? folder_shows(images_.store, *own, {blob.digest, blob.size})
+                                 : proofs_.hold(blob.digest);
+}
+
 Result<bool> Transfers::usable(const oci::Descriptor& blob) const {
   const auto known = TRY(images_.store.acquire_blob(images_.lease, blob.digest));
-  if (!known || !TRY(proofs_.hold(blob.digest))) return false;
+  if (!known || !TRY(holds(blob))) return false;
   if (known->size != blob.size)
     return fail(Code::kDataLoss, "the blob {} of {} has {} bytes, the manifest says {}", blob.digest.text(),
                 reference_.familiar(), known->size, blob.size);

@@ -50,6 +50,8 @@ class Transfers {
   /// gets the bytes too, in order and before they are verified.
   [[nodiscard]] Result<Arrival> ensure(const oci::Descriptor& blob, const layer::Target& tee,
                                        const Cancel& cancel) const;
+  /// Whether what is here of a blob may be used; nobody is asked, but a directory is looked at.
+  [[nodiscard]] Result<bool> holds(const oci::Descriptor& blob) const;
   [[nodiscard]] const registry::Repository& repository() const { return repository_; }
   [[nodiscard]] const Proofs& proofs() const { return proofs_; }
   /// What the client has to say (Client::take_notices) as warnings.

@@ -101,7 +101,7 @@ Result<std::optional<store::Snapshot>> Unpacking::unpacked_before(const Layer& l
 }
 
 Result<std::optional<store::Snapshot>> Unpacking::snapshot_here(const Layer& layer) const {
-  if (!TRY(transfers_.proofs().hold(layer.blob->digest))) return std::nullopt;
+  if (!TRY(transfers_.holds(*layer.blob))) return std::nullopt;
   return unpacked_before(layer);
 }
 

@@ -9,10 +9,12 @@ import http.server
 import json
 import os
 import select
+import shutil
 import socket
 import socketserver
 import sqlite3
 import ssl
+import tarfile
 import threading
 
 from own_registry import OCI_MANIFEST, OwnRegistry, Upstream
@@ -571,6 +573,40 @@ class ForeignTest(RemotesCase):
             mirror.ask("GET", f"/v2/{name}/manifests/1", status=200)
             for layer in self.layers:
                 mirror.ask("GET", f"/v2/{name}/blobs/{layer}", status=status)
+
+    def test_nor_by_a_directory_where_another_lay(self):
+        layout = self.folder / "ws/layout"
+        take = self.context("FROM base\nRUN true\n", name="ok")
+        thieving = self.context("FROM base\nRUN cat /secret\n", name="thieving")
+        named = ["--build-context", f"base=oci-layout://{layout}"]
+        self.slipway("save", "-o", self.folder / "p.tar", self.name)
+
+        def unpack():
+            layout.mkdir(parents=True)
+            with tarfile.open(self.folder / "p.tar") as tar:
+                tar.extractall(layout)
+
+        unpack()
+        self.reader.build(take, *named)
+        entries = {"schemaVersion": 2, "manifests": [{"mediaType": OCI_MANIFEST, "digest": self.digest,
+                                                      "size": len(self.blob(self.digest))}]}
+        for has in ([], [self.digest, self.manifest["config"]["digest"]]):
+            shutil.rmtree(layout)
+            (layout / "blobs/sha256").mkdir(parents=True)
+            (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+            (layout / "index.json").write_text(json.dumps(entries))
+            for digest in has:
+                (layout / "blobs/sha256" / digest.removeprefix("sha256:")).write_bytes(self.blob(digest))
+            for source in (thieving, take):
+                done = self.reader.build(source, *named, check=False)
+                self.assertEqual(1, done.returncode, done.err)
+                self.assertIn("the layout lacks blob", done.err)
+                self.assertNotIn("another team", done.err)
+        shutil.rmtree(layout)
+        unpack()
+        self.assertIn("another team", self.reader.build(thieving, *named).err, "who has the bytes may say so")
+        self.assertEqual({"cached"}, set(steps(self.reader.build(take, *named).err).values()))
+        self.reader.assert_clean(self)
 
     def test_layers_that_nothing_needed_yet_are_fetched_for_what_is_built_upon_them(self):
         other = f"{self.server.host}/team/child:1"

@@ -12,12 +12,12 @@
 namespace slipway::cli {
 namespace {
 
-/// The layers that the directory has count as the image's, as if a mirror had served them.
-Status note_taken(const build::Workshop& shop, const image::Resolved& image, const store::Origin& from) {
+/// The layers that the directory has, as `taken` from it, count as the image's, as if a mirror had served them.
+Status note_taken(const build::Workshop& shop, const image::Resolved& image, const image::Resolved& taken) {
   const store::Origins origins(shop.store);
   const auto there = shop.images.origin(image);
   for (const auto& layer : image.manifest.layers())
-    if (TRY(origins.has(from, layer.digest))) TRY(origins.note(there, layer.digest));
+    if (TRY(shop.images.holds(taken, layer.digest))) TRY(origins.note(there, layer.digest));
   return {};
 }
 
@@ -27,12 +27,15 @@ Status take(const build::Workshop& shop, const image::Resolved& image, const std
   if (S_ISDIR(info.st_mode)) {
     const build::LayoutAddress address{.directory = place, .tag = "", .digest = image.manifest.digest().text()};
     const auto taken = TRY(build::take_layout(address, image.reference, image.config.view().platform, shop, cancel));
-    return note_taken(shop, image, *taken.own);
+    return note_taken(shop, image, taken);
   }
   const auto file = TRY(sys::open(place, O_RDONLY));
+  image::Resolved taken = image;
   for (const auto& loaded :
-       TRY(image::load(shop.store, shop.lease, source_of(file.get(), quoted(place, 300), cancel), cancel)))
-    TRY(note_taken(shop, image, store::Origin::image(loaded.target)));
+       TRY(image::load(shop.store, shop.lease, source_of(file.get(), quoted(place, 300), cancel), cancel))) {
+    taken.own = store::Origin::image(loaded.target);
+    TRY(note_taken(shop, image, taken));
+  }
   return {};
 }
 
