@@ -70,7 +70,8 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
   const store::Lease lease = TRY(store.lease("mirror"));
   // Another process may be at it: a pull, or a second mirror.
   const sys::FileLock one_at_a_time = TRY(store.lock_key(digest_, cancel));
-  if (const auto known = TRY(store.acquire_blob(lease, digest_))) {
+  const auto known = word_ == registry::Word::kFirm ? TRY(store.acquire_blob(lease, digest_)) : std::nullopt;
+  if (known) {
     if (known->size != size_)
       return fail(Code::kDataLoss, "{} has {} bytes and not {}, as was told", digest_.text(), known->size, size_);
     sys::Fd file = TRY(store.open_blob(digest_));
@@ -87,9 +88,12 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
     give_up_if_abandoned();
     return cancel.check();
   };
-  TRY(upstream.blob({.media_type = "application/octet-stream", .digest = digest_, .size = size_}, sink, cancel));
+  const auto word =
+      TRY(upstream.blob({.media_type = "application/octet-stream", .digest = digest_, .size = size_}, sink, cancel));
   TRY(writer.commit({.digest = digest_, .size = size_}));
-  return repositories.link_blob(repository, digest_);
+  if (word == registry::Word::kFirm) return repositories.link_blob(repository, digest_);
+  if (word_ == registry::Word::kStale) return {};
+  return fail(Code::kAborted, "the upstream could be asked for {}, and then could not", digest_.text());
 }
 
 void Fetch::run(store::Store& store, store::Repositories& repositories, const std::string& repository,

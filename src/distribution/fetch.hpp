@@ -23,9 +23,9 @@ namespace slipway::distribution {
 
 class Fetch {
  public:
-  /// `ending` ends it, as does being followed by nobody for some seconds.
-  Fetch(const oci::Digest& digest, std::int64_t size, const Cancel& ending)
-      : digest_(digest), size_(size), source_(ending) {}
+  /// `there`: what the upstream's HEAD told. `ending` ends it, as does being followed by nobody for some seconds.
+  Fetch(const oci::Digest& digest, const registry::Sized& there, const Cancel& ending)
+      : digest_(digest), size_(there.size), word_(there.word), source_(ending) {}
 
   /// One who waits for it. The download does not end for want of interest while there is any.
   class Follower {
@@ -48,9 +48,11 @@ class Fetch {
   [[nodiscard]] Status wait_for_room(const Cancel& waiting);
 
   [[nodiscard]] std::int64_t size() const { return size_; }
+  [[nodiscard]] registry::Word word() const { return word_; }
   [[nodiscard]] bool over() const;
 
-  /// Downloads, stores, verifies and links; in the thread of whoever began it. Wakes the followers on the way.
+  /// Downloads, stores, verifies and links (a stale answer proves nothing: then it does not); in the thread of whoever
+  /// began it. Wakes the followers on the way.
   void run(store::Store& store, store::Repositories& repositories, const std::string& repository,
            const registry::Repository& upstream);
   /// Why it failed; nothing while it runs, or when it went well.
@@ -71,6 +73,7 @@ class Fetch {
 
   const oci::Digest digest_;
   const std::int64_t size_;
+  const registry::Word word_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   sys::Fd file_;  ///< set once; closed when it is over and sent: gc leaves it alone so long

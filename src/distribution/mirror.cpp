@@ -45,6 +45,11 @@ bool out_of_descriptors() {
   return !probe;
 }
 
+/// An upstream that is a mirror itself may not have asked either: who asks us is told so too.
+std::optional<std::string> warning_of(registry::Word word) {
+  return word == registry::Word::kStale ? std::optional<std::string>(kStale) : std::nullopt;
+}
+
 bool is_of_nothing(const oci::Digest& digest) { return oci::Hasher(digest.algorithm()).finish() == digest; }
 
 std::unexpected<Problem> not_here(ProblemCode code, std::string_view what) {
@@ -322,15 +327,14 @@ std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::from_store(cons
 }
 
 /// A client that had a shared layer already never asked for it under this repository, so nothing here says that the
-/// repository has it, and the upstream can not be asked. What another repository of this mirror has is open to the same
-/// clients; the link is not made, so that the upstream is asked when it is there.
-std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::of_another_repository(const oci::Digest& digest,
-                                                                                       std::string_view warning) {
+/// repository has it, and nobody will be asked. What another repository of this mirror has is open to the same clients;
+/// the link is not made, and the warning tells builders that this is no proof.
+std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::of_another_repository(const oci::Digest& digest) {
   const auto known = repositories_.find_blob_anywhere(digest);
   if (!known) return std::unexpected(problem_of(known.error()));
   if (!*known) return std::nullopt;
   auto found = from_store(digest);
-  if (found && *found) (*found)->warning = warning;
+  if (found && *found) (*found)->warning = kDisconnected;
   return found;
 }
 
@@ -359,13 +363,10 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   if (*again)
     if (auto found = from_store(digest)) return *std::move(found);
   if (offline()) {
-    if (auto found = of_another_repository(digest, kDisconnected)) return *std::move(found);
+    if (auto found = of_another_repository(digest)) return *std::move(found);
     return not_here(ProblemCode::kBlobUnknown, "such blob");
   }
-  if (rests(blobs_)) {
-    if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
-    return std::unexpected(left_alone(blobs_));
-  }
+  if (rests(blobs_)) return std::unexpected(left_alone(blobs_));
   return ask_for_blob(repository, digest, head_only, waiting, place);
 }
 
@@ -377,21 +378,19 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string
   const auto from = remote(repository);
   if (!from) return std::unexpected(problem(from.error(), ProblemCode::kBlobUnknown));
   // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
-  const auto size = from->blob_size(digest, waiting());
-  if (!size) {
-    note(size.error(), blobs_);
-    if (is_trouble(size.error()))
-      if (auto found = of_another_repository(digest, kStale)) return *std::move(found);
-    return std::unexpected(problem(size.error(), ProblemCode::kBlobUnknown));
+  const auto there = from->blob_size(digest, waiting());
+  if (!there) {
+    note(there.error(), blobs_);
+    return std::unexpected(problem(there.error(), ProblemCode::kBlobUnknown));
   }
   // No byte would follow that could show it to be wrong.
-  if (*size == 0 && !is_of_nothing(digest)) {
+  if (there->size == 0 && !is_of_nothing(digest)) {
     log_(fmt::format("upstream: {} says that {} of {} is empty", upstream_.name, digest.text(), printable(repository)));
     return std::unexpected(
         Problem{502, ProblemCode::kBlobUnknown, fmt::format("{} says that the blob is empty", upstream_.name)});
   }
-  if (head_only) return FoundBlob{*size, {}, std::nullopt};
-  auto follower = begin_fetch(repository, digest, *size, *from);
+  if (head_only) return FoundBlob{there->size, {}, warning_of(there->word)};
+  auto follower = begin_fetch(repository, digest, *there, *from);
   if (!follower)
     return std::unexpected(
         Problem{503, ProblemCode::kTooManyRequests, "too many downloads from the upstream at the same time", {}, 5});
@@ -406,12 +405,13 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::following(std::shared_ptr<Fetc
   if (const auto room = follower->fetch().wait_for_room(cancel); !room)
     return std::unexpected(problem(room.error(), ProblemCode::kBlobUnknown));
   const std::int64_t size = follower->fetch().size();
+  auto warning = warning_of(follower->fetch().word());
   return FoundBlob{size,
                    [follower = std::move(follower), place = std::move(place), cancel](
                        httpd::Answer& answer, std::int64_t offset, std::int64_t length) {
                      return follower->fetch().send(answer, offset, length, cancel);
                    },
-                   std::nullopt};
+                   std::move(warning)};
 }
 
 std::shared_ptr<Fetch::Follower> Mirror::running(const Key& key) {
@@ -424,11 +424,11 @@ std::shared_ptr<Fetch::Follower> Mirror::running(const Key& key) {
 }
 
 std::shared_ptr<Fetch::Follower> Mirror::begin_fetch(const std::string& repository, const oci::Digest& digest,
-                                                     std::int64_t size, registry::Repository from) {
+                                                     const registry::Sized& there, registry::Repository from) {
   auto running = running_.lock();
   if (std::ranges::count_if(*running, [](const Running& one) { return !one.fetch->over(); }) >= kMostFetches)
     return nullptr;
-  auto fetch = std::make_shared<Fetch>(digest, size, ending_.cancel());
+  auto fetch = std::make_shared<Fetch>(digest, there, ending_.cancel());
   auto follower = Fetch::follow(fetch);
   std::thread thread([this, fetch, repository, from = std::move(from)] {
     fetch->run(store_, repositories_, repository, from);

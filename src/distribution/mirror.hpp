@@ -98,14 +98,13 @@ class Mirror {
   std::optional<std::expected<FoundManifest, Problem>> read(const store::LinkedManifest& manifest,
                                                             std::string_view warning = "");
   Result<FoundManifest> fetch_manifest(const std::string& repository, const std::string& object, const Cancel& cancel);
-  /// The blob, when any repository of this mirror has it: for when the upstream can not be asked.
-  [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest,
-                                                                                       std::string_view warning);
+  /// The blob, when any repository of this mirror has it: for when there is no upstream.
+  [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest);
   /// Nothing when gc took it since it was found. What is found stays as long as the body's object lives.
   [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> from_store(const oci::Digest& digest);
   /// Nothing when there are too many.
   std::shared_ptr<Fetch::Follower> begin_fetch(const std::string& repository, const oci::Digest& digest,
-                                               std::int64_t size, registry::Repository from);
+                                               const registry::Sized& there, registry::Repository from);
   std::shared_ptr<Fetch::Follower> running(const Key& key);
   /// Asks for the size of a blob that is not here, and begins its download.
   std::expected<FoundBlob, Problem> ask_for_blob(const std::string& repository, const oci::Digest& digest,

@@ -89,8 +89,9 @@ Result<Arrival> Transfers::ensure(const oci::Descriptor& blob, const layer::Targ
     arrival = Arrival::kSpoiled;
   }
   show_notices();
-  TRY(context(std::move(status), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
-  TRY(proofs_.note_served(blob.digest));
+  const auto word =
+      TRY(context(std::move(status), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
+  if (word == registry::Word::kFirm) TRY(proofs_.note_served(blob.digest));
   return arrival;
 }
 
@@ -104,17 +105,18 @@ Result<std::optional<Arrival>> Transfers::take_from_place(const oci::Descriptor&
   const bool here = TRY(images_.store.acquire_blob(images_.lease, blob.digest)).has_value();
   const bool known = here && (TRY(there.hold(blob.digest)) || TRY(there.ask(blob.digest, cancel)));
   if (!known) {
-    const Status done = download(repository, blob, tee, begun, cancel);
+    const auto done = download(repository, blob, tee, begun, cancel);
     if (!done && done.error().code() == Code::kCancelled) return std::unexpected(done.error());
     if (!done) return std::nullopt;
+    if (*done == registry::Word::kStale) return Arrival::kTransferred;
     TRY(there.note_served(blob.digest));
   }
   TRY(proofs_.note_own(blob.digest));
   return known ? Arrival::kWasHere : Arrival::kTransferred;
 }
 
-Status Transfers::download(const registry::Repository& repository, const oci::Descriptor& blob,
-                           const layer::Target& tee, bool& begun, const Cancel& cancel) const {
+Result<registry::Word> Transfers::download(const registry::Repository& repository, const oci::Descriptor& blob,
+                                           const layer::Target& tee, bool& begun, const Cancel& cancel) const {
   if (const auto free = images_.store.free_bytes(); blob.size > free)
     return fail(Code::kResourceExhausted, "the blob {} has {}; the store's disk has {} free", blob.digest.text(),
                 human_size(blob.size), human_size(free));
@@ -127,9 +129,9 @@ Status Transfers::download(const registry::Repository& repository, const oci::De
     report.done(writer.written());
     return {};
   };
-  TRY(repository.blob(blob, take, cancel));
+  const auto word = TRY(repository.blob(blob, take, cancel));
   TRY(writer.commit({.digest = blob.digest, .size = blob.size}));
-  return {};
+  return word;
 }
 
 }  // namespace slipway::image

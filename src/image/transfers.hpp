@@ -63,8 +63,8 @@ class Transfers {
   /// What another repository may be asked about, or a directory looked at for; as usable().
   [[nodiscard]] Result<bool> becomes_usable(const oci::Descriptor& blob, const Cancel& cancel) const;
   /// `begun` is set once `tee` got bytes.
-  [[nodiscard]] Status download(const registry::Repository& repository, const oci::Descriptor& blob,
-                                const layer::Target& tee, bool& begun, const Cancel& cancel) const;
+  [[nodiscard]] Result<registry::Word> download(const registry::Repository& repository, const oci::Descriptor& blob,
+                                                const layer::Target& tee, bool& begun, const Cancel& cancel) const;
   /// From where remember_place() says, for an image of this store; nothing when it says nothing or it did not work.
   [[nodiscard]] Result<std::optional<Arrival>> take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
                                                                bool& begun, const Cancel& cancel) const;

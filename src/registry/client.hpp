@@ -56,6 +56,18 @@ struct Named {
   std::string media_type;
 };
 
+/// What an answer is worth as a proof that the registry has, and gives, what was asked for.
+enum class Word : unsigned char {
+  kFirm,
+  kStale,  ///< of a cache that could not ask (Warning 110 to 112, RFC 7234 section 5.5): bytes to be used, and no proof
+};
+
+/// What a HEAD told of a blob.
+struct Sized {
+  std::int64_t size = 0;
+  Word word = Word::kFirm;
+};
+
 class Repository;
 struct Notices;
 
@@ -97,11 +109,12 @@ class Repository {
   /// Streams a blob's bytes to `sink` in order; resumes a broken transfer; ends in error when they are more than
   /// `descriptor.size` or fewer. The bytes are NOT yet verified by digest: commit does. An error of `sink` ends the
   /// transfer and comes back unchanged. When bytes turn out wrong and `falls_back()`, without_mirrors() has others.
-  [[nodiscard]] Status blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const;
+  [[nodiscard]] Result<Word> blob(const oci::Descriptor& descriptor, const layer::Target& sink,
+                                  const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_blob(const oci::Digest& digest, const Cancel& cancel) const;
   [[nodiscard]] Result<bool> has_manifest(const oci::Digest& digest, const Cancel& cancel) const;
-  /// Whether one that is pulled from shows the blob: a HEAD of each, without retries. False also when there is trouble:
-  /// blob() will tell.
+  /// Whether one that is pulled from shows the blob: a HEAD of each, without retries. False also when there is trouble,
+  /// or a Word::kStale: blob() will tell.
   [[nodiscard]] Result<bool> shows_blob(const oci::Digest& digest, const Cancel& cancel) const;
   /// Uploads (after a HEAD, after a try to mount from `mount_from` of the same registry). `open` gives the bytes from
   /// an offset, anew for each attempt.
@@ -128,7 +141,7 @@ class Repository {
   [[nodiscard]] Result<std::optional<oci::Digest>> tag_digest(const oci::Reference& reference,
                                                               const Cancel& cancel) const;
   /// The size of a blob, by HEAD. kNotFound when the repository does not have it.
-  [[nodiscard]] Result<std::int64_t> blob_size(const oci::Digest& digest, const Cancel& cancel) const;
+  [[nodiscard]] Result<Sized> blob_size(const oci::Digest& digest, const Cancel& cancel) const;
 
   struct State;  ///< registry/repository.hpp
 

@@ -15,8 +15,14 @@ constexpr int kRepetitions = 1;
 class Download {
  public:
   Download(Host& host, Ask ask, const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
-           const Cancel& cancel)
-      : host_(host), ask_(std::move(ask)), size_(descriptor.size), sink_(sink), cancel_(cancel), offset_(from) {
+           Word& word, const Cancel& cancel)
+      : host_(host),
+        ask_(std::move(ask)),
+        size_(descriptor.size),
+        sink_(sink),
+        word_(word),
+        cancel_(cancel),
+        offset_(from) {
     ask_.accept = {200, 206};
     ask_.head = [this](const http::Response& response) { return head(response); };
     ask_.sink = [this](std::string_view bytes) { return take(bytes); };
@@ -66,6 +72,7 @@ class Download {
 
   /// The size is judged before the first byte is read.
   Status head(const http::Response& response) {
+    if (word_of(response.headers) == Word::kStale) word_ = Word::kStale;
     std::int64_t begins = 0;
     if (response.status == 206) {
       begins = offset_;
@@ -107,6 +114,7 @@ class Download {
   Ask ask_;
   const std::int64_t size_;
   const layer::Target& sink_;
+  Word& word_;
   const Cancel& cancel_;
   std::int64_t offset_;    ///< bytes given to the sink
   std::int64_t skip_ = 0;  ///< bytes of this answer that the sink has already
@@ -117,10 +125,10 @@ class Download {
 }  // namespace
 
 Status Repository::State::download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
-                                   const Cancel& cancel) const {
+                                   Word& word, const Cancel& cancel) const {
   Ask ask{
       .location = path("blobs/" + descriptor.digest.text()), .scopes = pull(), .what = blob_name(descriptor.digest)};
-  return Download(*host, std::move(ask), descriptor, from, sink, cancel).run();
+  return Download(*host, std::move(ask), descriptor, from, sink, word, cancel).run();
 }
 
 }  // namespace slipway::registry

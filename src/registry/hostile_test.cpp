@@ -455,6 +455,53 @@ TEST(Resume, AByteForEachConnectionIsNotForEver) {
   EXPECT_EQ(count(server, "/v2/app/"), 6U);
 }
 
+// --- what a mirror says that could not ask
+
+TEST(Mirrors, AnAnswerFromMemoryIsNoProof) {
+  const std::string blob = "blob";
+  std::string warning;
+  const LoopbackServer mirror([&](const Received& request, Connection& peer) {
+    std::vector<http::Header> headers;
+    if (!warning.empty()) headers.push_back({"Warning", warning});
+    peer.reply(200, headers, request.target == "/v2/" ? "" : blob);
+  });
+  std::atomic<int> status = 404;
+  const LoopbackServer origin([&](const Received& request, Connection& peer) {
+    peer.reply(request.target == "/v2/" ? 200 : status.load(), {}, status == 200 ? blob : "");
+  });
+  const auto repository = [&] {
+    ClientOptions options;
+    options.certificate_directories = {};
+    options.rules[origin.authority()].mirrors = {{.registry = mirror.authority(), .prefix = "", .plain = true}};
+    return Client::make(std::move(options)).value().repository(name_at(origin));
+  };
+  const auto word = [&] {
+    std::string bytes;
+    const auto sink = [&](std::string_view piece) -> Status {
+      bytes += piece;
+      return {};
+    };
+    const auto got = repository().blob(describe(blob), sink, {});
+    EXPECT_EQ(bytes, blob);
+    return got.value();
+  };
+  for (const char* trouble : {"110 - \"Response is Stale\"", "112 cache \"Disconnected Operation\"",
+                              "299 - \"persistent, and\" , 111 - \"Revalidation Failed\""}) {
+    warning = trouble;
+    status = 404;
+    EXPECT_FALSE(repository().shows_blob(oci::Digest::of(blob), {}).value()) << warning;
+    EXPECT_EQ(word(), Word::kStale) << warning;
+    status = 200;
+    EXPECT_TRUE(repository().shows_blob(oci::Digest::of(blob), {}).value()) << "the registry itself was asked then";
+  }
+  status = 404;
+  for (const char* other : {"", "299 - \"1110 is a number\"", "113 - \"Heuristic Expiration\""}) {
+    warning = other;
+    EXPECT_TRUE(repository().shows_blob(oci::Digest::of(blob), {}).value()) << warning;
+    EXPECT_EQ(word(), Word::kFirm) << warning;
+  }
+}
+
 // --- trouble that passes, and trouble that does not
 
 TEST(Retry, ErrorsOfTheServerPass) {

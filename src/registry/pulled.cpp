@@ -87,7 +87,9 @@ Result<std::optional<Named>> Repository::look_up(const oci::Reference& reference
                                               [&](const State& at, bool) { return at.look_up(reference, cancel); });
 }
 
-Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& sink, const Cancel& cancel) const {
+Result<Word> Repository::blob(const oci::Descriptor& descriptor, const layer::Target& sink,
+                              const Cancel& cancel) const {
+  Word word = Word::kFirm;
   std::int64_t done = 0;  // the next one goes on where the one before it stopped
   bool sink_failed = false;
   const layer::Target counted = [&](std::string_view bytes) -> Status {
@@ -96,21 +98,22 @@ Status Repository::blob(const oci::Descriptor& descriptor, const layer::Target& 
     if (status) done += std::ssize(bytes);
     return status;
   };
-  return pulled<Status>(
+  TRY(pulled<Status>(
       *state_, cancel,
       [&](const State& at, bool) -> Status {
         if (done > 0 && done == descriptor.size) return {};  // all came; whether it is right is judged where it went
-        return at.download(descriptor, done, counted, cancel);
+        if (done == 0) word = Word::kFirm;
+        return at.download(descriptor, done, counted, word, cancel);
       },
-      [&] { return sink_failed; });
+      [&] { return sink_failed; }));
+  return word;
 }
 
 Result<bool> Repository::shows_blob(const oci::Digest& digest, const Cancel& cancel) const {
   const auto shown = pulled<Status>(*state_, cancel, [&](const State& at, bool) -> Status {
-    const std::string what = at.blob_name(digest);
-    auto there = at.has(at.path("blobs/" + digest.text()), at.pull(), what, cancel);
-    if (!there) return std::unexpected(std::move(there).error().error);
-    return *there ? Status() : fail(Code::kNotFound, "{} does not have the {}", at.host->registry(), what);
+    const auto reply = TRY(at.look_at(digest, cancel));
+    if (reply && word_of(reply->headers) == Word::kFirm) return {};
+    return fail(Code::kNotFound, "{} does not show the {}", at.host->registry(), at.blob_name(digest));
   });
   TRY(cancel.check());
   return shown.has_value();

@@ -11,6 +11,9 @@
 
 namespace slipway::registry {
 
+/// What the Warning headers of an answer make of it.
+[[nodiscard]] Word word_of(const http::Headers& headers);
+
 /// A mirror's host, shared by all repositories: one that is away is left alone for a while.
 struct MirrorHost {
   std::shared_ptr<Host> host;
@@ -44,9 +47,11 @@ struct Repository::State {
   // --- of this host alone, mirrors left aside
   [[nodiscard]] Result<registry::Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
   [[nodiscard]] Result<std::optional<Named>> look_up(const oci::Reference& reference, const Cancel& cancel) const;
-  /// From byte `from` on.
+  /// From byte `from` on. `word` becomes kStale when an answer was that.
   [[nodiscard]] Status download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
-                                const Cancel& cancel) const;
+                                Word& word, const Cancel& cancel) const;
+  /// HEAD of a blob; nothing for a 404. One attempt.
+  [[nodiscard]] Result<std::optional<Reply>> look_at(const oci::Digest& digest, const Cancel& cancel) const;
   /// HEAD: 200 or 404. One attempt.
   [[nodiscard]] Attempt<bool> has(const std::string& path, const Scopes& scopes, const std::string& what,
                                   const Cancel& cancel) const;

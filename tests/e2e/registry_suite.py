@@ -915,6 +915,81 @@ class MirrorTest(RegistryCase):
             _, _, body = mirror.ask("GET", "/v2/team/app/manifests/none", status=503)
             self.upstream.fail = 0
 
+    def foreign_image(self):
+        """A private image of the upstream, and a manifest of another repository there that names its layers only."""
+        self.give_base()
+        source = self.context("FROM base\nCOPY secret /secret\n", {"secret": "of another team\n"}, name="private")
+        self.slipway.build(source, "-t", "private")
+        upstream, digest = self.upstream, self.slipway.digest("private:latest")
+        blob = lambda one: (self.slipway.root / "blobs/sha256" / one.removeprefix("sha256:")).read_bytes()
+        manifest = json.loads(blob(digest))
+        layers = [layer["digest"] for layer in manifest["layers"]]
+        upstream.blobs.update((one, blob(one)) for one in [manifest["config"]["digest"], *layers])
+        upstream.manifests[digest] = blob(digest)
+        upstream.tags[("team/private", "1")] = upstream.tags[("team/thief", "1")] = digest
+        honest = upstream.answer
+        status = {"of layers": 404}
+
+        def answer(handler, with_body):
+            if "/team/thief/blobs/" in handler.path and handler.path.rpartition("/")[2] in layers:
+                return upstream.send(handler, status["of layers"], b"", "text/plain", with_body)
+            return honest(handler, with_body)
+
+        upstream.answer = answer
+        return layers, status
+
+    def test_in_trouble_a_mirror_gives_nothing_of_another_repository(self):
+        layers, status = self.foreign_image()
+        mirror = self.mirror(slipway=self.elsewhere("mirror"))
+        reader = self.elsewhere("reader")
+        through = ("--registry-mirror", f"{self.upstream.host}=http://{mirror.host}")
+        reader("pull", *through, f"{self.upstream.host}/team/private:1")
+        run_it = self.context(f"FROM {self.upstream.host}/team/thief:1\nRUN cat /secret\n", name="run")
+        for status["of layers"] in (404, 429, 500, 429):
+            done = reader.build(run_it, *through, check=False)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn("another team", done.err)
+        for method in ("HEAD", "GET"):  # left alone just now, and asked
+            mirror.ask(method, f"/v2/team/thief/blobs/{layers[-1]}", status=503)
+        mirror.ask("GET", f"/v2/team/private/blobs/{layers[-1]}", status=200)
+        reader.assert_clean(self)
+
+    def test_what_an_offline_mirror_gives_of_another_repository_is_no_proof(self):
+        layers, _ = self.foreign_image()
+        mirror = self.mirror()
+        for name in ("team/private", "team/thief"):
+            _, _, body = mirror.ask("GET", f"/v2/{name}/manifests/1", status=200)
+            mirror.ask("GET", f"/v2/{name}/blobs/{json.loads(body)['config']['digest']}", status=200)
+        for layer in layers:
+            mirror.ask("GET", f"/v2/team/private/blobs/{layer}", status=200)
+        mirror.close()
+        mirror, reader = self.mirror("--offline"), self.elsewhere("reader")
+        through = ("--registry-mirror", f"{self.upstream.host}=http://{mirror.host}")
+        _, headers, _ = mirror.ask("GET", f"/v2/team/thief/blobs/{layers[-1]}", status=200)
+        self.assertIn("112", headers["Warning"])
+        reader("pull", *through, f"{self.upstream.host}/team/private:1")
+        name = f"{self.upstream.host}/team/thief:1"
+        done = reader.build(self.context(f"FROM {name}\nRUN cat /secret\n", name="run"), *through)
+        self.assertIn("another team", done.err)
+        for text in (f"FROM {name}\nRUN cat /secret\n", f"FROM {name}\nRUN cat /secret && true\n"):
+            done = reader.build(self.context(text, name="again"), check=False)
+            self.assertEqual(1, done.returncode, done.err)
+            self.assertNotIn("another team", done.err)
+        reader.assert_clean(self)
+
+    def test_a_mirror_of_a_mirror_passes_its_warning_on(self):
+        mirror = self.mirror()
+        mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+        mirror.close()
+        mirror = self.mirror("--offline")
+        outer = self.registry("--mirror-of", f"http://{mirror.host}", slipway=self.elsewhere("outer"))
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            _, headers, body = outer.ask(method, f"/v2/team/copy/blobs/{self.blob}", status=200)
+            self.assertIn("110", headers["Warning"])
+            self.assertEqual(self.layer if method == "GET" else b"", body)
+        for _ in range(2):
+            self.assertIsNone(outer.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)[1]["Warning"])
+
     def age(self, slipway):
         """As if the tags had been looked at long ago."""
         with sqlite3.connect(slipway.root / "meta.db") as database:
