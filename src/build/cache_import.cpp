@@ -5,9 +5,11 @@
 
 #include "base/text.hpp"
 #include "build/definition.hpp"
+#include "http/url.hpp"
 #include "image/layer_check.hpp"
 #include "image/layout_directory.hpp"
 #include "image/parallel.hpp"
+#include "image/proofs.hpp"
 #include "image/transfers.hpp"
 #include "oci/json.hpp"
 #include "registry/base64.hpp"
@@ -257,14 +259,15 @@ Shape shape_of(const Plan& plan, std::size_t vertex) {
   return shape;
 }
 
-/// What a stack of a cache would be as an image of that place: how its layers are pulled and checked is the same.
-Result<std::shared_ptr<const image::Resolved>> image_of(const CachePlace& place, const Stack& stack) {
+/// What layers of a cache would be as an image of that place: how they are pulled and checked is the same.
+Result<std::shared_ptr<const image::Resolved>> image_of(const CachePlace& place,
+                                                        const std::vector<LayerFacts>& layers) {
   static const oci::Reference kFolder = *oci::Reference::parse("cache.invalid/in/a/directory");
   std::vector<oci::Descriptor> blobs;
   oci::ImageConfigView view;
-  for (const auto& layer : stack.layers()) {
-    blobs.push_back(layer->facts()->blob);
-    view.diff_ids.push_back(layer->facts()->diff);
+  for (const auto& layer : layers) {
+    blobs.push_back(layer.blob);
+    view.diff_ids.push_back(layer.diff);
   }
   const auto config = oci::ImageConfig::make(std::move(view));
   const auto manifest = oci::Manifest::make(
@@ -285,14 +288,64 @@ Result<std::vector<ReadCache>> read_cache(const CachePlace& place, const Worksho
   return caches;
 }
 
+std::string CacheImport::name_of(const CachePlace& place) const {
+  if (!place.reference) return fmt::format("{} {}", place.directory, place.digest ? place.digest->text() : place.tag);
+  const auto repository = shop_.images.client.repository(*place.reference, trust_of(place));
+  return fmt::format("{} {}", image::origin_of(*place.reference, repository.trust()).registry,
+                     place.reference->canonical());
+}
+
+Result<std::string> CacheImport::ask(const CachePlace& place) const {
+  if (!place.reference) {
+    FolderDocuments folder(TRY(image::LayoutDirectory::open(place.directory)), place);
+    return oci::Digest::of(TRY(folder.top()).bytes).text();
+  }
+  const auto repository = shop_.images.client.repository(*place.reference, trust_of(place));
+  const auto url = http::Url::parse("https://" + place.reference->registry());
+  const bool same = repository.trust() == registry::Trust::kVerified && url && !url->loopback();
+  if (same && TRY(repository.look_up(*place.reference, cancel_))) return std::string();
+  const auto document = TRY(repository.manifest(*place.reference, cancel_));
+  return same ? std::string() : oci::Digest::of(document.bytes).text();
+}
+
+const std::vector<CacheImport::Answer>& CacheImport::ask_all() {
+  std::call_once(asked_, [&] {
+    for (const auto& source : sources_) {
+      auto now = ask(source.place);
+      Answer& answer = answers_.emplace_back(Answer{name_of(source.place), "", std::nullopt});
+      if (now) answer.now = *std::move(now);
+      if (!now) answer.trouble = std::move(now).error();
+    }
+  });
+  return answers_;
+}
+
+std::string CacheImport::answers() {
+  std::set<std::string> lines;
+  for (const auto& answer : ask_all()) lines.insert(fmt::format("{} {}\n", answer.name, answer.now));
+  std::string text;
+  for (const auto& line : lines) text += line;
+  return text;
+}
+
+bool CacheImport::answered(const Stack& stack) {
+  const auto& answers = ask_all();
+  return std::ranges::all_of(stack.caches(), [&](const std::string& name) {
+    return std::ranges::any_of(answers, [&](const auto& one) { return one.name == name && !one.trouble; });
+  });
+}
+
 void CacheImport::read_all() {
   std::call_once(read_, [&] {
-    for (const auto& source : sources_) {
+    const auto& answers = ask_all();
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const auto& source = sources_[i];
       const progress::VertexId id = ids_.next();
       shop_.sink.on(progress::Started{
           id, "importing cache manifest from " + (source.place.reference ? source.place.reference->canonical()
                                                                          : printable(source.place.directory, 300))});
-      auto read = read_cache(source.place, shop_, cancel_);
+      auto read = answers[i].trouble ? Result<std::vector<ReadCache>>(std::unexpected(*answers[i].trouble))
+                                     : read_cache(source.place, shop_, cancel_);
       shop_.sink.on(progress::Finished{id, ""});
       if (!read) {
         if (read.error().code() != Code::kCancelled)
@@ -310,18 +363,10 @@ const std::vector<ReadCache>& CacheImport::caches() {
   return caches_;
 }
 
-std::vector<std::string> CacheImport::names() const {
-  std::vector<std::string> names;
-  for (const auto& source : sources_)
-    names.push_back(source.place.reference ? source.place.reference->canonical() : source.place.directory);
-  std::ranges::sort(names);
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
-}
-
 std::optional<std::string> CacheImport::stack_of(const ReadCache& cache, const buildcache::Record& record,
                                                  std::size_t vertex) const {
   const Shape shape = shape_of(*plan_, vertex);
+  const std::string name = name_of(*cache.place);
   std::vector<const buildcache::CachedResult*> results;
   for (const auto& result : record.results) results.push_back(&result);
   std::ranges::sort(results, std::greater<>(), [](const auto* result) { return result->created; });  // newest first
@@ -344,11 +389,11 @@ std::optional<std::string> CacheImport::stack_of(const ReadCache& cache, const b
                        .created = std::nullopt,
                        .empty = false,
                        .without_tree = true,
-                       .caches = {}};
+                       .caches = {name},
+                       .of_cache = name};
       if (!of_base) {
         const auto made = cache.made[(*chain)[i]];
         facts.created = made ? *made : blob->second.created.value_or(result->created);
-        facts.caches = names();
       }
       layers.push_back(std::make_shared<Layer>(std::move(facts), nullptr));
     }
@@ -461,7 +506,9 @@ Result<std::shared_ptr<Stack>> CacheImport::decode(std::string_view value) const
     if (offered != offered_.end()) place = caches_[offered->second].place;
   }
   if (place == nullptr) return stack;
-  const auto base = TRY(image_of(*place, *stack));
+  std::vector<LayerFacts> facts;
+  for (const auto& layer : stack->layers()) facts.push_back(*layer->facts());
+  const auto base = TRY(image_of(*place, facts));
   for (const auto& layer : stack->layers()) layer->set_base(base);
   return stack;
 }
@@ -476,22 +523,31 @@ Status CacheImport::check(const Stack& stack, const Cancel& cancel) const {
   return std::unexpected(std::move(checked).error().with_code(Code::kNotFound));
 }
 
-/// Of a registry nothing is fetched now, but what it has dropped must be known before the steps that need it are.
+Result<std::shared_ptr<const image::Resolved>> CacheImport::came_with(const Layer& layer) const {
+  const LayerFacts facts = *layer.facts();
+  if (layer.base() || facts.of_cache.empty()) return layer.base();
+  for (const auto& source : sources_)
+    if (name_of(source.place) == facts.of_cache) return image_of(source.place, {facts});
+  return fail(Code::kNotFound, "the layer {} came out of a cache that is not named", facts.blob.digest.text());
+}
+
+/// Of a registry nothing is fetched now, but what it has dropped must be known before the steps that need it are. What
+/// was recorded was here then: it is proven again, by a transfer where nothing else does.
 Status CacheImport::check_layer(const Layer& layer, const Cancel& cancel) const {
   const LayerFacts facts = *layer.facts();
   const auto verify = [&] { return image::verify_layer(shop_.store, facts.blob, facts.diff, cancel); };
-  if (!layer.base()) return verify();
-  const image::Transfers transfers(shop_.images, *layer.base(), shop_.sink, 0);
-  if (TRY(shop_.images.holds(*layer.base(), facts.blob.digest))) return verify();
-  if (layer.base()->own) {  // a directory
+  const auto image = TRY(came_with(layer));
+  if (!image) return verify();
+  const image::Transfers transfers(shop_.images, *image, shop_.sink, 0);
+  if (TRY(shop_.images.holds(*image, facts.blob.digest))) return verify();
+  if (image->own || !layer.base()) {  // a directory, or recorded
     (void)TRY(transfers.ensure(facts.blob, nullptr, cancel));
     return verify();
   }
   const bool here = TRY(shop_.store.acquire_blob(shop_.lease, facts.blob.digest)).has_value();
   if (here && TRY(transfers.proofs().ask(facts.blob.digest, cancel))) return verify();
   if (TRY(transfers.repository().has_blob(facts.blob.digest, cancel))) return {};
-  return fail(Code::kNotFound, "the layer {} is not in {}", facts.blob.digest.text(),
-              layer.base()->reference.familiar());
+  return fail(Code::kNotFound, "the layer {} is not in {}", facts.blob.digest.text(), image->reference.familiar());
 }
 
 std::optional<std::string> CacheImport::neighbour(const oci::Reference& reference, const oci::Digest& blob) {

@@ -2,7 +2,8 @@
 // under the keys of steps.
 //
 // A cache is foreign. What it says counts for this build and for builds that name the same caches again, never for
-// others (TravellingRecords); its layers are pulled when something needs them, and verified by digest and diff ID then.
+// others (TravellingRecords), and only while it is there and shows itself to whoever builds; its layers are pulled when
+// something needs them, and verified by digest and diff ID then.
 // A cache that is missing, away or broken is a warning: the steps run.
 #pragma once
 
@@ -68,15 +69,29 @@ class CacheImport {
   /// A repository of the registry of `reference` that a cache has the blob in.
   [[nodiscard]] std::optional<std::string> neighbour(const oci::Reference& reference, const oci::Digest& blob);
 
-  /// What results rest upon that came from here.
-  [[nodiscard]] std::vector<std::string> names() const;
+  /// The caches as they answer now: what was recorded of their results is looked for among that of builds for which
+  /// they answered so. Each is asked once: a HEAD of its manifest with own credentials. Of a directory, and of a
+  /// registry that may be another one by now (loopback, or believed without a certificate), what it names counts too.
+  [[nodiscard]] std::string answers();
+  /// Whether all that `stack` rests upon answered.
+  [[nodiscard]] bool answered(const Stack& stack);
   /// The caches, read by now.
   [[nodiscard]] const std::vector<ReadCache>& caches();
 
  private:
   using Matches = std::vector<std::pair<std::size_t, std::size_t>>;  ///< cache, record
 
+  struct Answer {
+    std::string name;  ///< of the cache in records: what it is believed by is part of it
+    std::string now;   ///< what it names, where that counts
+    std::optional<Error> trouble;
+  };
   void read_all();
+  const std::vector<Answer>& ask_all();
+  [[nodiscard]] Result<std::string> ask(const CachePlace& place) const;
+  [[nodiscard]] std::string name_of(const CachePlace& place) const;
+  /// The image that a layer came with, for its proofs: of one that was recorded, its cache's.
+  [[nodiscard]] Result<std::shared_ptr<const image::Resolved>> came_with(const Layer& layer) const;
   [[nodiscard]] Status check_layer(const Layer& layer, const Cancel& cancel) const;
   [[nodiscard]] std::optional<solver::Record> by_own_key(std::size_t vertex, const solver::Key& key);
   /// What stack_of() gives, which decode() will know again.
@@ -93,6 +108,8 @@ class CacheImport {
   VertexIds& ids_;
   const Cancel& cancel_;
   const Plan* plan_ = nullptr;
+  std::once_flag asked_;
+  std::vector<Answer> answers_;  ///< by source
   std::once_flag read_;
   std::vector<ReadCache> caches_;
   std::mutex mutex_;  ///< of matches_

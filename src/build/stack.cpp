@@ -214,6 +214,7 @@ std::string encode(const LayerFacts& facts) {
   if (facts.empty) json.member("empty", true);
   if (facts.without_tree) json.member("without tree", true);
   if (!facts.caches.empty()) json.member("from", facts.caches);
+  if (!facts.of_cache.empty()) json.member("of", facts.of_cache);
   json.end_object();
   return json.take();
 }
@@ -252,6 +253,7 @@ Result<std::shared_ptr<Stack>> Stack::decode(std::string_view value) {
                      .empty = entry.find("empty").has_value(),
                      .without_tree = entry.find("without tree").has_value()};
     if (const auto caches = entry.find("from")) facts.caches = TRY(caches->as_strings());
+    if (const auto cache = entry.find("of")) facts.of_cache = TRY(cache->as_string());
     if (const std::string created = TRY(entry.string("created")); !created.empty())
       facts.created = TRY(parse_rfc3339(created));
     layers.push_back(std::make_shared<Layer>(std::move(facts), nullptr));

@@ -32,6 +32,7 @@ struct LayerFacts {
   bool empty = false;
   bool without_tree = false;  ///< its blob has clamped times: no snapshot was kept, one is unpacked when it is needed
   std::vector<std::string> caches = {};  ///< what of --cache-from it rests upon, sorted (travelling_records.hpp)
+  std::string of_cache = {};             ///< the one of them that it came out of; empty: it was made here
 };
 
 /// The text of one layer in a record.

@@ -3,30 +3,29 @@
 #include "base/text.hpp"
 
 namespace slipway::build {
-namespace {
 
-std::string scope_for(const Workshop& shop, const std::vector<std::string>& caches) {
-  std::string names;
-  for (const auto& cache : caches) names += cache + "\n";
-  return shop.scope + " with caches " + oci::Digest::of(names).hex();
+StoreRecords& TravellingRecords::borrowed() {
+  std::call_once(borrowing_, [&] {
+    borrowed_.emplace(shop_, shop_.scope + " with caches " + oci::Digest::of(caches_->answers()).hex());
+  });
+  return *borrowed_;
 }
 
-}  // namespace
-
-TravellingRecords::TravellingRecords(const Workshop& shop, Bases& bases, CacheImport* caches)
-    : shop_(shop), bases_(bases), caches_(caches), own_(shop) {
-  if (caches != nullptr) borrowed_.emplace(shop, scope_for(shop, caches->names()));
+Result<std::optional<solver::Record>> TravellingRecords::find_borrowed(std::size_t vertex, const solver::Key& key) {
+  auto record = TRY(borrowed().find(vertex, key));
+  if (record && !caches_->answered(*TRY(Stack::decode(record->value)))) record.reset();
+  return record;
 }
 
 Result<std::optional<solver::Record>> TravellingRecords::find(std::size_t vertex, const solver::Key& key) {
   auto record = TRY(own_.find(vertex, key));
-  if (!record && borrowed_) record = TRY(borrowed_->find(vertex, key));
+  if (!record && caches_ != nullptr) record = TRY(find_borrowed(vertex, key));
   if (record && !TRY(bases_.proven(vertex))) return std::nullopt;
   return record;
 }
 
 Status TravellingRecords::put(const solver::Key& key, const solver::Record& record) {
-  if (!borrowed_) return own_.put(key, record);
+  if (caches_ == nullptr) return own_.put(key, record);
   const auto stack = TRY(caches_->decode(record.value));
   if (stack->caches().empty()) return own_.put(key, record);
   for (const auto& layer : stack->layers()) {  // what was not fetched is found in its cache again
@@ -35,7 +34,7 @@ Status TravellingRecords::put(const solver::Key& key, const solver::Record& reco
                                     : TRY(shop_.store.acquire_blob(shop_.lease, blob)).has_value();
     if (!here) return {};
   }
-  return borrowed_->put(key, record);
+  return borrowed().put(key, record);
 }
 
 Result<std::optional<solver::Record>> TravellingRecords::find_otherwise(std::size_t vertex, const solver::Key& key,
@@ -49,11 +48,11 @@ Result<std::unique_ptr<solver::Records::Lock>> TravellingRecords::lock(const sol
 }
 
 Status TravellingRecords::keep(const std::vector<solver::Solved>& solved) {
-  if (!borrowed_) return {};
+  if (caches_ == nullptr) return {};
   for (const auto& vertex : solved) {
     if (!vertex.value || !vertex.key || !vertex.fast || !vertex.output) continue;
     const auto stack = Stack::decode(*vertex.value);
-    if (!stack || (*stack)->caches().empty() || TRY(borrowed_->find(0, *vertex.key))) continue;
+    if (!stack || (*stack)->caches().empty() || TRY(borrowed().find(0, *vertex.key))) continue;
     const solver::Record record{*vertex.key, *vertex.value};
     TRY(put(*vertex.key, record));
     if (*vertex.fast != *vertex.key) TRY(put(*vertex.fast, record));

@@ -448,6 +448,63 @@ class HostileTest(CacheCase):
                 self.assertEqual(int(with_bytes), thief.count("GET", secret["digest"]))
                 other.assert_clean(self)
 
+    def test_what_was_recorded_of_a_cache_needs_the_cache(self):
+        """A result that is in the store by now: its cache says so each time, believed as it is now, or it does not count."""
+        proxy = self.closing(Counting(self.registry.host))
+        source = self.context(f"FROM {self.base}\nRUN echo first >/x\n", name="plain")
+        place = f"{proxy.host}/kept:1"
+        self.slipway.build(source, "--cache-to", f"type=registry,ref={place},mode=max")
+        other = self.other("needs")
+        other("pull", self.base)
+        way = ["--cache-from", f"type=registry,ref={place}"]
+        insecure = ["--cache-from", f"type=registry,ref={place},registry.insecure=true"]
+        tree = self.folder / "tree"
+        first = other.build(source, *insecure, "-o", f"type=local,dest={tree}")
+        self.assert_all_cached(first)
+        proxy.forget()
+        self.assert_all_cached(other.build(source, *insecure))
+        self.assertEqual([("GET", "/v2/kept/manifests/1")], [one for one in proxy.asked if one[1] != "/v2/"], "no blob")
+        proxy.close()
+        for option in (way, insecure):
+            done = other.build(source, *option)
+            self.assertNotIn("cached", {how for step, how in steps(done.err).items() if "RUN" in step}, done.err)
+            self.assertEqual(1, done.err.count("is not used"), done.err)
+            other("gc", "--all")
+        other.assert_clean(self)
+
+    def test_what_was_recorded_of_a_directory_needs_the_directory(self):
+        source = self.context(f"FROM {self.base}\nRUN echo first >/x\n", name="plain")
+        place, aside = self.folder / "cache", self.folder / "aside"
+        self.slipway.build(source, "--cache-to", f"type=local,dest={place},mode=max")
+        shutil.copytree(place, aside)
+        layers = json.loads(next(p.read_bytes() for p in (aside / "blobs/sha256").iterdir()
+                                 if p.read_bytes().startswith(b'{"schemaVersion"')))["layers"]
+        way = ["--cache-from", f"type=local,src={place}"]
+
+        def empty():
+            shutil.rmtree(place)
+            place.mkdir()
+
+        def without_layers():
+            shutil.rmtree(place)
+            shutil.copytree(aside, place)
+            for layer in layers:
+                (place / "blobs/sha256" / layer["digest"].split(":")[1]).unlink()
+
+        for number, change in enumerate((empty, without_layers)):
+            with self.subTest(change.__name__):
+                other = self.other(f"needs-{number}")
+                shutil.rmtree(place)
+                shutil.copytree(aside, place)
+                other("pull", self.base)
+                other.build(source, *way, "-o", f"type=local,dest={self.folder}/tree-{number}")
+                self.assert_all_cached(other.build(source, *way))
+                change()
+                done = other.build(source, *way)
+                self.assertNotIn("cached", {how for step, how in steps(done.err).items() if "RUN" in step}, done.err)
+                self.assertIn("is not used", done.err)
+                other.assert_clean(self)
+
     def test_results_of_another_depth_are_not_taken(self):
         first = self.context(f"FROM {self.base}\nRUN echo good >/x\n", name="first")
         done = self.other().build(first, "--cache-from", self.poison(self.swap))
