@@ -389,12 +389,23 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string
     return std::unexpected(
         Problem{502, ProblemCode::kBlobUnknown, fmt::format("{} says that the blob is empty", upstream_.name)});
   }
+  if (head_only && there->word == registry::Word::kFirm)
+    if (const auto linked = link_if_here(repository, digest, there->size); !linked)
+      log_(printable(linked.error().message(), 500));
   if (head_only) return FoundBlob{there->size, {}, warning_of(there->word)};
   auto follower = begin_fetch(repository, digest, *there, *from);
   if (!follower)
     return std::unexpected(
         Problem{503, ProblemCode::kTooManyRequests, "too many downloads from the upstream at the same time", {}, 5});
   return following(std::move(follower), waiting, std::move(place));
+}
+
+/// A client that has a shared layer already only asks whether it is there: so the upstream has shown it, and may be
+/// away when the next client wants the bytes.
+Status Mirror::link_if_here(const std::string& repository, const oci::Digest& digest, std::int64_t size) {
+  const store::Lease lease = TRY(store_.lease("mirror"));
+  const auto known = TRY(store_.acquire_blob(lease, digest));
+  return known && known->size == size ? repositories_.link_blob(repository, digest) : Status();
 }
 
 /// `place` is kept until the body has gone out.

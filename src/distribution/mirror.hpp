@@ -106,6 +106,8 @@ class Mirror {
   std::shared_ptr<Fetch::Follower> begin_fetch(const std::string& repository, const oci::Digest& digest,
                                                const registry::Sized& there, registry::Repository from);
   std::shared_ptr<Fetch::Follower> running(const Key& key);
+  /// Links what the upstream has shown under its size.
+  Status link_if_here(const std::string& repository, const oci::Digest& digest, std::int64_t size);
   /// Asks for the size of a blob that is not here, and begins its download.
   std::expected<FoundBlob, Problem> ask_for_blob(const std::string& repository, const oci::Digest& digest,
                                                  bool head_only, const Waiting& waiting, std::shared_ptr<void> place);

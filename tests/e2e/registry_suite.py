@@ -977,6 +977,19 @@ class MirrorTest(RegistryCase):
             self.assertNotIn("another team", done.err)
         reader.assert_clean(self)
 
+    def test_what_the_upstream_has_shown_is_served_when_it_is_away(self):
+        mirror = self.mirror()
+        mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
+        mirror.ask("HEAD", f"/v2/team/copy/blobs/{self.blob}", status=200)  # of a client that has it already
+        honest = self.upstream.blobs[self.blob]
+        self.upstream.blobs[self.blob] = honest[:5]
+        mirror.ask("HEAD", f"/v2/team/lying/blobs/{self.blob}", status=200)
+        self.upstream.fail = 503
+        _, headers, body = mirror.ask("GET", f"/v2/team/copy/blobs/{self.blob}", status=200)
+        self.assertEqual((self.layer, None), (body, headers["Warning"]))
+        for repository in ("team/lying", "team/other"):
+            mirror.ask("GET", f"/v2/{repository}/blobs/{self.blob}", status=503)
+
     def test_a_mirror_of_a_mirror_passes_its_warning_on(self):
         mirror = self.mirror()
         mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
