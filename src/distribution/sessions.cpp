@@ -61,6 +61,19 @@ Result<Sessions::Held> Sessions::hold(const std::string& repository, const std::
   return std::unexpected(taken.error());
 }
 
+Result<bool> Sessions::drop(const std::string& repository, const std::string& id) {
+  std::optional<store::Upload> idle;  // closed when the lock is free again
+  {
+    const std::lock_guard lock(mutex_);
+    const auto entry = entries_.find(key_of(repository, id));
+    if (entry != entries_.end() && !entry->second.held) {
+      idle = std::move(entry->second.upload);
+      entries_.erase(entry);
+    }
+  }
+  return repositories_.drop_upload(repository, id);
+}
+
 /// The upload as it was left here, or opened from the store.
 Status Sessions::take(const std::string& repository, const std::string& id, std::optional<store::Upload>& upload) {
   if (upload) return upload->resume();

@@ -56,6 +56,8 @@ class Sessions {
   /// seconds, kCancelled when `waiting` fired before; it is asked for only where there is something to wait for.
   [[nodiscard]] Result<Held> hold(const std::string& repository, const std::string& id,
                                   const std::function<Cancel()>& waiting);
+  /// Ends one at once, whoever has it; false when there is none.
+  [[nodiscard]] Result<bool> drop(const std::string& repository, const std::string& id);
 
  private:
   struct Entry {

@@ -172,19 +172,24 @@ Outcome handle_uploads(Call& call) {
 Outcome handle_upload(Call& call) {
   if (!call.is("GET") && !call.is("HEAD") && !call.is("PATCH") && !call.is("PUT") && !call.is("DELETE"))
     return no_such_method(call, "GET, PATCH, PUT, DELETE");
-  auto held = call.registry.sessions.hold(call.repository(), call.route.object, [&] { return call.request.cancel(); });
-  if (!held && held.error().code() == Code::kNotFound)
+  const auto unknown = [] {
     return refuse(404, ProblemCode::kBlobUploadUnknown, "there is no such upload; begin a new one");
+  };
+  if (call.is("DELETE")) {
+    const auto dropped = judged(call, call.registry.sessions.drop(call.repository(), call.route.object));
+    if (!dropped) return std::unexpected(dropped.error());
+    if (!*dropped) return unknown();
+    (void)call.answer.send(204, "");
+    return {};
+  }
+  auto held = call.registry.sessions.hold(call.repository(), call.route.object, [&] { return call.request.cancel(); });
+  if (!held && held.error().code() == Code::kNotFound) return unknown();
   if (!held && held.error().code() == Code::kAborted)
     return refuse(409, ProblemCode::kBlobUploadInvalid, "another request writes this upload");
   if (!held) return trouble(call, held.error());
   if (call.is("PATCH")) return patch(call, std::move(*held));
   if (call.is("PUT")) return close(call, std::move(*held));
-  if (call.is("DELETE")) {
-    if (auto dropped = judged(call, held->take().drop()); !dropped) return dropped;
-  } else {
-    describe(call, held->upload());
-  }
+  describe(call, held->upload());
   (void)call.answer.send(204, "");
   return {};
 }

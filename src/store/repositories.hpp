@@ -145,9 +145,12 @@ class Repositories {
   [[nodiscard]] Status make_room(const Lease& lease, std::int64_t bytes) const;
 
   [[nodiscard]] Result<Upload> begin_upload(std::string_view repository);
-  /// kNotFound when the repository has none of this id, kAborted while another object or process has it open. Bytes
-  /// that are there already are hashed again.
+  /// kNotFound when the repository has none of this id, or its bytes went with a process that was killed while it made
+  /// them a blob; kAborted while another object or process has it open. Bytes that are there already are hashed again.
   [[nodiscard]] Result<Upload> open_upload(std::string_view repository, std::string_view id);
+  /// Ends an upload, whoever has it open: who still writes to it is told that there is none when it closes. False when
+  /// the repository has none of this id.
+  [[nodiscard]] Result<bool> drop_upload(std::string_view repository, std::string_view id);
 
  private:
   Store* store_;
@@ -172,7 +175,7 @@ class [[nodiscard]] Upload {
   /// Notes the size for those who count the store's bytes; call it when a part has come.
   [[nodiscard]] Status save();
   /// Verifies, makes durable, links; the session is over. On failure too: the bytes are dropped. kNotFound when
-  /// somebody has removed the repository.
+  /// somebody has removed the upload or the repository.
   [[nodiscard]] Result<Blob> commit(const Expected& expected);
   [[nodiscard]] Status drop();
 

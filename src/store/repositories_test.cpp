@@ -33,6 +33,10 @@ struct RepositoriesTest : StoreTest {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
     ASSERT_TRUE(db.execute(statements));
   }
+  [[nodiscard]] std::int64_t number(const std::string& query) const {
+    Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
+    return **db.number(query);
+  }
   /// Everything that was linked or uploaded so far is old enough to go.
   void age() const { sql("UPDATE repository_links SET linked = 1; UPDATE uploads SET touched = 1"); }
 };
@@ -396,6 +400,40 @@ TEST_F(UploadTest, AnotherProcessGoesOnWithIt) {
   ASSERT_TRUE(blob) << blob.error().message();
   EXPECT_EQ(one.resume().error().code(), Code::kNotFound);
   EXPECT_EQ(*store.read_blob(blob->digest, 100), "first second third");
+  EXPECT_TRUE(problems(store).empty());
+}
+
+TEST_F(UploadTest, WhatIsBeingFinishedIsWaitedForAsLongAsSomebodyIsAtIt) {
+  Store store = open(), second = open();
+  Repositories here(store, ""), there(second, "");
+  std::string id;
+  {
+    const Upload upload = *here.begin_upload("app");
+    id = upload.id();
+    ASSERT_EQ(::unlink((root + "/uploads/" + id).c_str()), 0);  // as by the rename that makes it a blob
+    EXPECT_EQ(there.open_upload("other", id).error().code(), Code::kNotFound);
+    sql("INSERT INTO lease_needs SELECT id, 0, x'00' FROM leases WHERE purpose = 'upload " + id + "'");
+    EXPECT_EQ(there.open_upload("app", id).error().code(), Code::kAborted);
+  }
+  // Whoever was at it is gone, and was killed before the row was: the claim's lease is not held by anybody.
+  sql("INSERT INTO leases VALUES ('dead', 'upload " + id +
+      "', 1, 0); INSERT INTO lease_needs VALUES ('dead', 0, x'00')");
+  EXPECT_EQ(number("SELECT count(*) FROM uploads"), 1);
+  EXPECT_EQ(there.open_upload("app", id).error().code(), Code::kNotFound);
+  EXPECT_EQ(number("SELECT count(*) FROM uploads"), 0);
+}
+
+TEST_F(UploadTest, DroppedWhoeverHasItOpen) {
+  Store store = open(), second = open();
+  Repositories here(store, ""), there(second, "");
+  Upload upload = *here.begin_upload("app");
+  ASSERT_TRUE(upload.write("bytes"));
+  EXPECT_FALSE(*there.drop_upload("other", upload.id()));
+  EXPECT_FALSE(*there.drop_upload("app", "../../meta.db"));
+  EXPECT_TRUE(*there.drop_upload("app", upload.id()));
+  EXPECT_FALSE(*there.drop_upload("app", upload.id()));
+  EXPECT_TRUE(list(root + "/uploads").empty());
+  EXPECT_EQ(upload.commit({}).error().code(), Code::kNotFound);
   EXPECT_TRUE(problems(store).empty());
 }
 

@@ -33,6 +33,34 @@ Result<std::string> fresh_id() {
   return hex({bytes, sizeof bytes});
 }
 
+/// The number of the repository whose upload it is.
+Result<std::optional<std::int64_t>> find_upload(Connection& db, std::string_view scope, std::string_view repository,
+                                                std::string_view id) {
+  return db.number(
+      "SELECT repository FROM uploads JOIN repositories ON repositories.id = repository WHERE uploads.id = ?"
+      " AND scope = ? AND name = ?",
+      {id, scope, repository});
+}
+
+/// What the lease of an open upload is for: by it others find the claim of one that is being finished.
+std::string purpose_of(std::string_view id) { return fmt::format("upload {}", id); }
+
+/// Whether somebody alive has claimed the name of a blob for the upload: its file, which has no name here any more, is
+/// being made that blob. Who was killed in the middle of it holds no lease.
+Result<bool> is_being_finished(Core& core, std::string_view id) {
+  std::vector<std::string> leases;
+  {
+    auto db = core.database.lock();
+    Rows rows = TRY(db->query(
+        "SELECT DISTINCT leases.id FROM leases JOIN lease_needs ON lease = leases.id WHERE purpose = ? AND kind = ?",
+        {purpose_of(id), static_cast<int>(Need::kBlob)}));
+    while (TRY(rows.next())) leases.push_back(rows.text(0));
+  }
+  for (const auto& lease : leases)
+    if (TRY(sys::is_locked(core.lease_path(lease) + "/lock"))) return true;
+  return false;
+}
+
 std::string path_of(const Core& core, std::string_view id) { return fmt::format("{}/{}/{}", core.root, kFolder, id); }
 
 }  // namespace
@@ -203,7 +231,7 @@ Result<Upload> Repositories::begin_upload(std::string_view repository) {
   const auto attempt = [&]() -> Result<Upload> {
     const std::string id = TRY(fresh_id());
     TRY(sys::make_directories(fmt::format("{}/{}", core->root, kFolder), 0700));
-    Lease lease = TRY(store_->lease("upload"));
+    Lease lease = TRY(store_->lease(purpose_of(id)));
     // The lock comes before the row: a sweeper takes only what nobody holds.
     sys::FileLock lock = TRY(sys::FileLock::try_lock(path_of(*core, id), sys::LockKind::kExclusive));
     auto state = std::make_unique<Upload::State>(*store_, core, id, std::move(lock), std::move(lease));
@@ -221,19 +249,18 @@ Result<Upload> Repositories::open_upload(std::string_view repository, std::strin
   const std::shared_ptr<Core>& core = store_->state_->core;
   const auto unknown = [&] { return fail(Code::kNotFound, "{} has no upload {}", repository, printable(id, 64)); };
   if (!is_id(id)) return unknown();
-  const auto find = [&] {
-    return core->database.lock()->number(
-        "SELECT repository FROM uploads JOIN repositories ON repositories.id = repository WHERE uploads.id = ?"
-        " AND scope = ? AND name = ?",
-        {id, scope_, repository});
-  };
+  const auto find = [&] { return find_upload(*core->database.lock(), scope_, repository, id); };
   if (!TRY(find())) return unknown();
   // The file is not made again: while it becomes a blob it has no name here, and its row still stands.
   auto locked = sys::FileLock::try_lock_existing(path_of(*core, id), sys::LockKind::kExclusive);
-  if (!locked && locked.error().sys_errno() == ENOENT)
-    return TRY(find()) ? fail(Code::kAborted, "the upload {} is being finished", id) : unknown();
+  if (!locked && locked.error().sys_errno() == ENOENT) {
+    if (TRY(find()) && TRY(is_being_finished(*core, id)))
+      return fail(Code::kAborted, "the upload {} is being finished", id);
+    (void)TRY(drop_upload(repository, id));  // whoever was at it died: its bytes can not be had back
+    return unknown();
+  }
   sys::FileLock lock = TRY(std::move(locked));
-  Lease lease = TRY(store_->lease("upload"));
+  Lease lease = TRY(store_->lease(purpose_of(id)));
   auto state = std::make_unique<Upload::State>(*store_, core, std::string(id), std::move(lock), std::move(lease));
   const auto row = TRY(find());
   if (!row || !TRY(names(state->path(), state->lock))) {  // it ended between the two looks
@@ -245,6 +272,20 @@ Result<Upload> Repositories::open_upload(std::string_view repository, std::strin
   TRY(state->rehash());
   state->saved = TRY(core->database.lock()->number("SELECT size FROM uploads WHERE id = ?", {id})).value_or(0);
   return Upload(std::move(state));
+}
+
+Result<bool> Repositories::drop_upload(std::string_view repository, std::string_view id) {
+  const std::shared_ptr<Core>& core = store_->state_->core;
+  if (!is_id(id)) return false;
+  {
+    auto db = core->database.lock();
+    Txn txn = TRY(Txn::write(*db));
+    if (!TRY(find_upload(*db, scope_, repository, id))) return false;
+    TRY(db->run("DELETE FROM uploads WHERE id = ?", {id}));
+    TRY(txn.commit());
+  }
+  remove_upload_files(*core, {std::string(id)});
+  return true;
 }
 
 void remove_upload_files(const Core& core, const std::vector<std::string>& ids) {

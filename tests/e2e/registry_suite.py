@@ -384,16 +384,37 @@ class ProtocolTest(RegistryCase):
             self.assertIn("names no tag and no digest", done.err)
         registry.ask("GET", "/v2/team/app/manifests/1", status=200)
 
-    def test_an_upload_that_is_just_finished_elsewhere_is_not_begun_anew(self):
+    def test_an_upload_that_a_kill_took_on_its_way_to_a_blob_is_over(self):
+        for method, query, status in (("GET", "", 404), ("PUT", "?digest=" + sha(b"acknowledged"), 404), ("DELETE", "", 204)):
+            registry = self.registry()
+            _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
+            location = headers["Location"]
+            registry.ask("PATCH", location, b"acknowledged", status=202)
+            registry.kill()
+            (file,) = (self.slipway.root / "uploads").iterdir()
+            file.rename(self.folder / "on-its-way")  # as between the rename and the row
+            registry = self.registry()
+            registry.ask(method, location + query, b"" if query else None, status=status)
+            for again in ("GET", "DELETE"):
+                registry.ask(again, location, status=404)
+            self.assertFalse(file.exists())
+            registry.close()
+        self.slipway.assert_clean(self)
+
+    def test_an_upload_can_be_given_up_while_another_request_writes_it(self):
         registry = self.registry()
         _, headers, _ = registry.ask("POST", "/v2/app/blobs/uploads/", status=202)
         location = headers["Location"]
-        registry.ask("PATCH", location, b"acknowledged", status=202)
-        registry.close()
-        (file,) = (self.slipway.root / "uploads").iterdir()
-        file.rename(self.folder / "on-its-way")  # as while it becomes a blob, and the row still stands
-        self.registry().ask("GET", location, status=409)
-        self.assertFalse(file.exists())
+        with socket.create_connection(("127.0.0.1", registry.port), timeout=DEADLINE) as writer:
+            writer.sendall(f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345".encode())
+            until(lambda: [f.stat().st_size for f in (self.slipway.root / "uploads").iterdir()] == [5], "the first bytes")
+            registry.ask("DELETE", location, status=204)
+            writer.sendall(b"67890")
+            self.assertEqual(b"HTTP/1.1 ", writer.recv(9))
+        for method in ("GET", "PATCH", "DELETE"):
+            registry.ask(method, location, b"x" if method == "PATCH" else None, status=404)
+        self.assertEqual([], list((self.slipway.root / "uploads").iterdir()))
+        self.slipway.assert_clean(self)
 
     def test_guessers_do_not_stop_who_is_known(self):
         registry = self.registry("--htpasswd", self.password_file(cost=11))  # a guess takes far longer than to send them all
