@@ -17,14 +17,10 @@
 namespace slipway::distribution {
 namespace {
 
-constexpr std::int64_t kRememberMs = 300'000;
 constexpr std::int64_t kLookAgainMs = 1000;
-constexpr std::size_t kMostRemembered = 4096;
 constexpr std::size_t kUserLimit = 255;
 constexpr std::size_t kPasswordLimit = 511;  ///< crypt(3)'s own, less one
-constexpr int kMostChecks = 2;
-constexpr int kMostWaiting = 32;  ///< for one of them
-constexpr int kCostLimit = 16;    ///< seconds each
+constexpr int kCostLimit = 16;               ///< seconds each
 
 /// "$2y$10$" and 53 characters of bcrypt's alphabet.
 bool is_bcrypt(std::string_view hash) {
@@ -45,6 +41,13 @@ std::string stamp_of(const std::string& path) {
   if (::stat(path.c_str(), &info) != 0) return "";
   return fmt::format("{}:{}:{}:{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
                      info.st_mtim.tv_nsec);
+}
+
+bool is_password(const std::string& password, const std::string& hash) {
+  const auto data = std::make_unique<crypt_data>();
+  const char* made = ::crypt_r(password.c_str(), hash.c_str(), data.get());
+  const std::string_view answer = made != nullptr ? made : "*";
+  return answer.size() == hash.size() && CRYPTO_memcmp(answer.data(), hash.data(), hash.size()) == 0;
 }
 
 Result<std::map<std::string, std::string>> read_users(const std::string& path) {
@@ -137,7 +140,6 @@ void Htpasswd::look_at_file(const std::function<void(const std::string&)>& troub
   }
   users_ = std::move(*users);
   nobody_ = hash_of_nobody(users_);
-  proven_.clear();
 }
 
 std::string Htpasswd::remembered_as(const Credentials& credentials, const std::string& hash) const {
@@ -149,44 +151,35 @@ std::string Htpasswd::remembered_as(const Credentials& credentials, const std::s
   return {reinterpret_cast<const char*>(digest.data()), size};
 }
 
-bool Htpasswd::check(const std::string& password, const std::string& hash) {
-  const auto data = std::make_unique<crypt_data>();
-  const char* made = ::crypt_r(password.c_str(), hash.c_str(), data.get());
-  const std::string_view answer = made != nullptr ? made : "*";
-  return answer.size() == hash.size() && CRYPTO_memcmp(answer.data(), hash.data(), hash.size()) == 0;
+bool Htpasswd::is_proven(const std::string& memory) {
+  const std::lock_guard lock(mutex_);
+  return proven_.has(memory, monotonic_ms());
 }
 
-Result<std::optional<std::string>> Htpasswd::user_of(std::string_view header,
+Result<std::optional<std::string>> Htpasswd::user_of(std::string_view header, std::string_view peer,
                                                      const std::function<void(const std::string&)>& trouble) {
   const auto credentials = parse_basic(header);
   if (!credentials || credentials->password.size() > kPasswordLimit) return std::nullopt;
   std::string hash;
   bool known = false;
-  std::string memory;
   {
-    std::unique_lock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     look_at_file(trouble);
-    hash = nobody_;
-    if (const auto user = users_.find(credentials->user); user != users_.end()) {
-      hash = user->second;
-      known = true;
-    }
-    memory = remembered_as(*credentials, hash);
-    if (const auto proven = proven_.find(memory); known && proven != proven_.end() && proven->second > monotonic_ms())
-      return credentials->user;
-    if (waiting_ >= kMostWaiting) return fail(Code::kResourceExhausted, "too many passwords are being checked");
-    ++waiting_;
-    free_.wait(lock, [&] { return checking_ < kMostChecks; });
-    --waiting_;
-    ++checking_;
+    const auto user = users_.find(credentials->user);
+    known = user != users_.end();
+    hash = known ? user->second : nobody_;
   }
-  const bool right = check(credentials->password, hash) && known;
+  // By its hash too: a password that was changed is not remembered.
+  const std::string memory = remembered_as(*credentials, hash);
+  if (known && is_proven(memory)) return credentials->user;
+  auto place = places_.enter(peer, credentials->user, known);
+  if (!place) return fail(Code::kResourceExhausted, "too many passwords are being checked");
+  place->wait_for_turn();
+  // Whoever comes over many connections at once is checked once.
+  if (known && is_proven(memory)) return credentials->user;
+  if (!is_password(credentials->password, hash) || !known) return std::nullopt;
   const std::lock_guard lock(mutex_);
-  --checking_;
-  free_.notify_one();
-  if (!right) return std::nullopt;
-  if (proven_.size() >= kMostRemembered) proven_.clear();
-  proven_[memory] = monotonic_ms() + kRememberMs;
+  proven_.add(memory, monotonic_ms());
   return credentials->user;
 }
 

@@ -1,15 +1,15 @@
 // Htpasswd: users and passwords of a file as `htpasswd -B` writes it, with bcrypt only.
 //
 //   const auto users = TRY(Htpasswd::load("/etc/slipway/htpasswd"));
-//   if (const auto user = users->user_of(header)) …
+//   if (const auto user = TRY(users->user_of(header, request.peer(), log))) …
 //
 // A bcrypt check takes a twentieth of a second and more, on purpose; so one that succeeded is remembered for some
-// minutes, as a keyed hash in memory, and at most two run at the same time. A user who is not there costs as much as a
-// wrong password of the slowest. The file is read again when it changes; a change that can not be read leaves the old
-// users in place.
+// minutes after its last use, as a keyed hash in memory (proven.hpp), also when the file changes and this user's line
+// does not. At most two run at the same time, and few wait for it (places.hpp). A user who is not there costs as much
+// as a wrong password of the slowest. The file is read again when it changes; a change that can not be read leaves the
+// old users in place.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,6 +20,8 @@
 #include <string_view>
 
 #include "base/error.hpp"
+#include "distribution/places.hpp"
+#include "distribution/proven.hpp"
 
 namespace slipway::distribution {
 
@@ -42,28 +44,27 @@ class Htpasswd {
  public:
   /// Errors name the file.
   static Result<std::unique_ptr<Htpasswd>> load(const std::string& path);
-  /// Who the header proves to be; nothing when it proves nobody. Safe in any thread. `trouble` is told of a changed
-  /// file that can not be read. kResourceExhausted when too many wait to be checked: guessing must not take every
-  /// thread from those who are known.
-  [[nodiscard]] Result<std::optional<std::string>> user_of(std::string_view header,
+  /// Who the header proves to be; nothing when it proves nobody. Safe in any thread. `peer`: the address that it came
+  /// from. `trouble` is told of a changed file that can not be read. kResourceExhausted when too many wait to be
+  /// checked.
+  [[nodiscard]] Result<std::optional<std::string>> user_of(std::string_view header, std::string_view peer,
                                                            const std::function<void(const std::string&)>& trouble);
 
  private:
   explicit Htpasswd(std::string path);
   void look_at_file(const std::function<void(const std::string&)>& trouble);
   [[nodiscard]] std::string remembered_as(const Credentials& credentials, const std::string& hash) const;
-  bool check(const std::string& password, const std::string& hash);
+  [[nodiscard]] bool is_proven(const std::string& memory);
 
   const std::string path_;
   std::string key_;  ///< of the remembered hashes
   std::mutex mutex_;
-  std::condition_variable free_;
   std::map<std::string, std::string> users_;
   std::string nobody_;  ///< the hash that stands for users who are not there
   std::string stamp_;
   std::int64_t looked_at_ = 0;
-  std::map<std::string, std::int64_t> proven_;  ///< keyed hash → until when (monotonic ms)
-  int checking_ = 0, waiting_ = 0;
+  Proven proven_;
+  Places places_{Places::Limits{}};
 };
 
 }  // namespace slipway::distribution

@@ -63,10 +63,10 @@ TEST(Htpasswd, WhoIsWho) {
   const auto users = Htpasswd::load(path);
   ASSERT_TRUE(users) << users.error().message();
   for (int i = 0; i < 2; ++i) {  // the second time from memory
-    EXPECT_EQ(*(*users)->user_of(header("YWxpY2U6c2VjcmV0"), {}), "alice");
-    EXPECT_EQ(*(*users)->user_of(header("YWxpY2U6d3Jvbmc="), {}), std::nullopt);
-    EXPECT_EQ(*(*users)->user_of(header("Ym9iOnNlY3JldA=="), {}), std::nullopt);
-    EXPECT_EQ(*(*users)->user_of("", {}), std::nullopt);
+    EXPECT_EQ(*(*users)->user_of(header("YWxpY2U6c2VjcmV0"), "192.0.2.1", {}), "alice");
+    EXPECT_EQ(*(*users)->user_of(header("YWxpY2U6d3Jvbmc="), "192.0.2.1", {}), std::nullopt);
+    EXPECT_EQ(*(*users)->user_of(header("Ym9iOnNlY3JldA=="), "192.0.2.1", {}), std::nullopt);
+    EXPECT_EQ(*(*users)->user_of("", "192.0.2.1", {}), std::nullopt);
   }
 }
 

@@ -61,7 +61,7 @@ Outcome authenticate(Registry::State& registry, httpd::Request& request, httpd::
   if (!registry.options.users) return {};
   const auto header = request.header("Authorization");
   if (header) {
-    auto user = registry.options.users->user_of(*header, registry.options.log);
+    auto user = registry.options.users->user_of(*header, request.peer(), registry.options.log);
     if (!user)
       return std::unexpected(Problem{503, ProblemCode::kTooManyRequests, std::string(user.error().what()), {}, 2});
     if (*user) {

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import select
 import socket
 import sqlite3
 import ssl
@@ -431,6 +432,40 @@ class ProtocolTest(RegistryCase):
             self.assertEqual({b"HTTP/1.1 401", b"HTTP/1.1 503"}, {guesser.recv(12) for guesser in guessers})
 
     def test_slow_peers_with_large_manifests_do_not_fill_the_memory(self):
+    def guess(self, registry, peers, user):
+        """A hundred guesses at once, of five addresses; gives who made them when some have been refused for want of a place."""
+        guessers = []
+        for number in range(100):
+            guesser = peers.enter_context(socket.create_connection(("127.0.0.1", registry.port), timeout=DEADLINE,
+                                                                   source_address=(f"127.0.0.{10 + number % 5}", 0)))
+            secret = basic(user.format(number), f"guess{number}")["Authorization"]
+            guesser.sendall(f"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: {secret}\r\n\r\n".encode())
+            guessers.append(guesser)
+        until(lambda: len(select.select(guessers, [], [], 0)[0]) >= 60, "refusals")
+        return guessers
+
+    def test_guessers_of_several_addresses_do_not_lock_out_who_is_new(self):
+        registry = self.registry("--htpasswd", self.password_file(cost=12))
+        with contextlib.ExitStack() as peers:
+            guessers = self.guess(registry, peers, "mallory{}")
+            registry.ask("GET", "/v2/", headers=basic("alice", "s3cret"), status=200)
+            self.assertEqual({b"HTTP/1.1 401", b"HTTP/1.1 503"}, {guesser.recv(12) for guesser in guessers})
+
+    def test_who_is_known_stays_so_when_others_are_added_to_the_file(self):
+        users = self.password_file(cost=12)
+        registry = self.registry("--htpasswd", users)
+        alice, bob = basic("alice", "s3cret"), basic("bob", "s3cret")
+        registry.ask("GET", "/v2/", headers=alice, status=200)
+        other = htpasswd(self.folder / "other", "bob", "s3cret", 12)["htpasswd"]["path"]
+        with open(users, "a") as file:
+            file.write("\n" + pathlib.Path(other).read_text())
+        until(lambda: registry.ask("GET", "/v2/", headers=bob)[0] == 200, "the new user")
+        with contextlib.ExitStack() as peers:
+            guessers = self.guess(registry, peers, "alice")  # those that are kept for her are taken as well
+            for _ in range(20):
+                registry.ask("GET", "/v2/", headers=alice, status=200)
+            self.assertEqual({b"HTTP/1.1 401", b"HTTP/1.1 503"}, {guesser.recv(12) for guesser in guessers})
+
         registry = self.registry()
         config = registry.push_blob("app", b"{}")
         document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [], "annotations": {"x": "x" * (7 << 20)},
