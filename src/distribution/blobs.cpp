@@ -50,8 +50,7 @@ Outcome send(Call& call, const oci::Digest& digest, std::int64_t size, const Blo
 
 Outcome pull(Call& call, const oci::Digest& digest) {
   if (call.registry.mirror) {
-    auto found =
-        call.registry.mirror->blob(call.repository(), digest, call.is("HEAD"), [&] { return call.request.cancel(); });
+    auto found = call.registry.mirror->blob(call.repository(), digest, call.is("HEAD"), call.asker());
     if (!found) return std::unexpected(std::move(found).error());
     if (found->warning) call.answer.header("Warning", *found->warning);
     return send(call, digest, found->size, found->body);

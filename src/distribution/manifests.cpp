@@ -71,8 +71,7 @@ std::unexpected<Problem> too_many() {
 }
 
 Outcome pull_through(Call& call) {
-  auto found =
-      call.registry.mirror->manifest(call.repository(), call.route.object, [&] { return call.request.cancel(); });
+  auto found = call.registry.mirror->manifest(call.repository(), call.route.object, call.asker());
   if (!found) return std::unexpected(std::move(found).error());
   const Held held(call, std::ssize(found->bytes));
   if (!held) return too_many();

@@ -3,13 +3,16 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "distribution/document.hpp"
 #include "distribution/turn.hpp"
+#include "distribution/via.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
+#include "registry/via.hpp"
 #include "sys/lock.hpp"
 
 namespace slipway::distribution {
@@ -123,6 +126,10 @@ std::string Mirror::told(const Error& error) const {
         upstream_.name, upstream_.name);
   if (error.code() == Code::kPermissionDenied)
     return fmt::format("the upstream {} does not allow this mirror to have it", upstream_.name);
+  // What the mirrors say to each other would be longer than a status line.
+  if (error.sys_errno() == ELOOP)
+    return fmt::format("a loop of mirrors stands behind the upstream {}; --mirror-of has to name the registry itself",
+                       upstream_.name);
   const bool away = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
   return printable(fmt::format("the upstream {} {}: {}", upstream_.name, away ? "can not be asked" : "answers wrongly",
                                error.what()),
@@ -141,7 +148,8 @@ Problem Mirror::problem(const Error& error, ProblemCode unknown) {
       return problem_of(error);
     case Code::kUnavailable:
     case Code::kDeadlineExceeded:
-      return {503, ProblemCode::kUnavailable, told(error)};
+      // A loop is passed on as one: who is in it must not repeat the question.
+      return {error.sys_errno() == ELOOP ? 508 : 503, ProblemCode::kUnavailable, told(error)};
     default:
       return {502, ProblemCode::kUnsupported, told(error)};
   }
@@ -151,9 +159,10 @@ Result<oci::Reference> Mirror::reference(const std::string& repository, std::str
   return oci::Reference::parse(fmt::format("{}/{}{}", upstream_.name, repository, rest));
 }
 
-Result<registry::Repository> Mirror::remote(const std::string& repository) const {
+Result<registry::Repository> Mirror::remote(const std::string& repository, const Asker& asker) const {
   // Not by way of mirrors that are configured for it: this is one of them, perhaps.
-  return upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
+  const auto origin = upstream_.client->repository(TRY(reference(repository, "")), upstream_.trust).without_mirrors();
+  return registry::by_way_of(origin, via_header(asker.mirrors, upstream_.mirror));
 }
 
 Problem Mirror::left_alone(Rest& rest) {
@@ -167,14 +176,14 @@ Problem Mirror::left_alone(Rest& rest) {
 
 // ---------------------------------------------------------------- manifests
 std::expected<Mirror::FoundManifest, Problem> Mirror::manifest(const std::string& repository, const std::string& object,
-                                                               const Waiting& waiting) {
+                                                               const Asker& asker) {
   if (object.contains(':')) {
     const auto digest = oci::Digest::parse(object);
     if (!digest) return std::unexpected(Problem{400, ProblemCode::kDigestInvalid, "not a digest that is known here"});
-    return by_digest(repository, *digest, waiting);
+    return by_digest(repository, *digest, asker);
   }
   if (!oci::Reference::is_tag(object)) return std::unexpected(Problem{404, ProblemCode::kManifestUnknown, "not a tag"});
-  return by_tag(repository, object, waiting);
+  return by_tag(repository, object, asker);
 }
 
 std::optional<std::expected<Mirror::FoundManifest, Problem>> Mirror::read(const store::LinkedManifest& manifest,
@@ -190,7 +199,7 @@ std::optional<std::expected<Mirror::FoundManifest, Problem>> Mirror::read(const 
 }
 
 std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::string& repository,
-                                                                const oci::Digest& digest, const Waiting& waiting) {
+                                                                const oci::Digest& digest, const Asker& asker) {
   const auto here = [&]() -> std::optional<std::expected<FoundManifest, Problem>> {
     const auto found = repositories_.find_manifest(repository, digest);
     if (!found) return std::unexpected(problem_of(found.error()));
@@ -208,14 +217,14 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_digest(const std::strin
   if (rests(manifests_)) return std::unexpected(left_alone(manifests_));
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return too_many();
-  auto fetched = fetch_manifest(repository, "@" + digest.text(), waiting());
+  auto fetched = fetch_manifest(repository, "@" + digest.text(), asker);
   if (fetched) return *std::move(fetched);
   note(fetched.error(), manifests_);
   return std::unexpected(problem(fetched.error(), ProblemCode::kManifestUnknown));
 }
 
 std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& repository, const std::string& tag,
-                                                             const Waiting& waiting) {
+                                                             const Asker& asker) {
   const auto fresh =
       [&](const std::optional<store::Tag>& here) -> std::optional<std::expected<FoundManifest, Problem>> {
     const std::int64_t age = here ? now().seconds - here->checked : 0;
@@ -245,12 +254,12 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::by_tag(const std::string& 
     if (auto found = as_it_was(*here, "it failed a moment ago")) return *std::move(found);
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return as_it_was(*here, "too many requests wait for it").value_or(too_many());
-  return refreshed(repository, tag, *here, waiting());
+  return refreshed(repository, tag, *here, asker);
 }
 
 std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::string& repository, const std::string& tag,
                                                                 const std::optional<store::Tag>& here,
-                                                                const Cancel& cancel) {
+                                                                const Asker& asker) {
   const auto failed = [&](const Error& error) -> std::expected<FoundManifest, Problem> {
     note(error, manifests_);
     if (is_trouble(error) && here)
@@ -260,11 +269,11 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
     return std::unexpected(problem(error, ProblemCode::kManifestUnknown));
   };
   if (rests(manifests_) && !here) return std::unexpected(left_alone(manifests_));
-  const auto from = remote(repository);
+  const auto from = remote(repository, asker);
   if (!from) return failed(from.error());
   const auto asked = reference(repository, ":" + tag);
   if (!asked) return failed(asked.error());
-  const auto current = from->tag_digest(*asked, cancel);
+  const auto current = from->tag_digest(*asked, asker.cancel());
   if (!current) return failed(current.error());
   manifests_.until = 0;
   if (here && *current && **current == here->manifest.digest) {
@@ -272,7 +281,7 @@ std::expected<Mirror::FoundManifest, Problem> Mirror::refreshed(const std::strin
       return std::unexpected(problem_of(confirmed.error()));
     if (auto found = read(here->manifest)) return *std::move(found);
   }
-  auto fetched = fetch_manifest(repository, ":" + tag, cancel);
+  auto fetched = fetch_manifest(repository, ":" + tag, asker);
   if (!fetched) return failed(fetched.error());
   return *std::move(fetched);
 }
@@ -288,10 +297,10 @@ std::optional<std::expected<Mirror::FoundManifest, Problem>> Mirror::stale(const
 
 /// `object`: ":tag" or "@digest".
 Result<Mirror::FoundManifest> Mirror::fetch_manifest(const std::string& repository, const std::string& object,
-                                                     const Cancel& cancel) {
-  const auto from = TRY(remote(repository));
+                                                     const Asker& asker) {
+  const auto from = TRY(remote(repository, asker));
   const auto asked = TRY(reference(repository, object));
-  registry::Document got = TRY(from.manifest(asked, cancel));
+  registry::Document got = TRY(from.manifest(asked, asker.cancel()));
   Document document = TRY(
       context(read_document(got.bytes, got.media_type), "while reading {} of {}", asked.familiar(), upstream_.name));
   document.manifest.digest = got.digest;
@@ -339,7 +348,7 @@ std::optional<std::expected<Mirror::FoundBlob, Problem>> Mirror::of_another_repo
 }
 
 std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& repository, const oci::Digest& digest,
-                                                       bool head_only, const Waiting& waiting) {
+                                                       bool head_only, const Asker& asker) {
   const auto known = [&] { return repositories_.find_blob(repository, digest); };
   const Key key = fmt::format("{}@{}", repository, digest.text());
   const auto here = known();
@@ -349,11 +358,11 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
   const auto place = std::make_shared<Turn>(waiting_, most_waiting_);
   if (!*place) return too_many();
   reap(false);
-  if (auto follower = running(key)) return following(std::move(follower), waiting, place);
+  if (auto follower = running(key)) return following(std::move(follower), asker, place);
   auto guard = one_at_a_time(key);
   if (auto follower = running(key)) {
     guard.reset();
-    return following(std::move(follower), waiting, place);
+    return following(std::move(follower), asker, place);
   }
   if (offline()) {
     if (const auto taken = take_images(repository); !taken) return std::unexpected(problem_of(taken.error()));
@@ -367,18 +376,18 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::blob(const std::string& reposi
     return not_here(ProblemCode::kBlobUnknown, "such blob");
   }
   if (rests(blobs_)) return std::unexpected(left_alone(blobs_));
-  return ask_for_blob(repository, digest, head_only, waiting, place);
+  return ask_for_blob(repository, digest, head_only, asker, place);
 }
 
 std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string& repository, const oci::Digest& digest,
-                                                               bool head_only, const Waiting& waiting,
+                                                               bool head_only, const Asker& asker,
                                                                std::shared_ptr<void> place) {
   const Turn turn(questions_, kMostQuestions);
   if (!turn) return too_many();
-  const auto from = remote(repository);
+  const auto from = remote(repository, asker);
   if (!from) return std::unexpected(problem(from.error(), ProblemCode::kBlobUnknown));
   // Also the proof that whoever we are may read it there, before bytes that a builder has are given out.
-  const auto there = from->blob_size(digest, waiting());
+  const auto there = from->blob_size(digest, asker.cancel());
   if (!there) {
     note(there.error(), blobs_);
     return std::unexpected(problem(there.error(), ProblemCode::kBlobUnknown));
@@ -397,7 +406,7 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string
   if (!follower)
     return std::unexpected(
         Problem{503, ProblemCode::kTooManyRequests, "too many downloads from the upstream at the same time", {}, 5});
-  return following(std::move(follower), waiting, std::move(place));
+  return following(std::move(follower), asker, std::move(place));
 }
 
 /// A client that has a shared layer already only asks whether it is there: so the upstream has shown it, and may be
@@ -410,8 +419,8 @@ Status Mirror::link_if_here(const std::string& repository, const oci::Digest& di
 
 /// `place` is kept until the body has gone out.
 std::expected<Mirror::FoundBlob, Problem> Mirror::following(std::shared_ptr<Fetch::Follower> follower,
-                                                            const Waiting& waiting, std::shared_ptr<void> place) {
-  const Cancel cancel = waiting();
+                                                            const Asker& asker, std::shared_ptr<void> place) {
+  const Cancel cancel = asker.cancel();
   // A full disk is told by the status, not by a body that breaks off.
   if (const auto room = follower->fetch().wait_for_room(cancel); !room)
     return std::unexpected(problem(room.error(), ProblemCode::kBlobUnknown));

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/cancel.hpp"
 #include "base/synced.hpp"
@@ -32,8 +33,11 @@ namespace slipway::distribution {
 /// Sends a part of a blob as the body of an answer that has begun. An error: the answer must be cut.
 using BlobBody = std::function<Status(httpd::Answer& answer, std::int64_t offset, std::int64_t length)>;
 
-/// Gives the Cancel of a client that waits: it fires when the client leaves or the server's grace is over.
-using Waiting = std::function<Cancel()>;
+/// A client that waits.
+struct Asker {
+  std::function<Cancel()> cancel;    ///< of it: fires when it leaves or the server's grace is over
+  std::vector<std::string> mirrors;  ///< that its question came through (via.hpp)
+};
 
 class Mirror {
  public:
@@ -53,9 +57,9 @@ class Mirror {
     std::string bytes;
     std::optional<std::string> warning;
   };
-  /// By tag or digest. `waiting`: of the client; asked for when the upstream is.
+  /// By tag or digest.
   [[nodiscard]] std::expected<FoundManifest, Problem> manifest(const std::string& repository, const std::string& object,
-                                                               const Waiting& waiting);
+                                                               const Asker& asker);
   struct FoundBlob {
     std::int64_t size = 0;
     BlobBody body;
@@ -63,7 +67,7 @@ class Mirror {
   };
   /// With `head_only` nothing is fetched.
   [[nodiscard]] std::expected<FoundBlob, Problem> blob(const std::string& repository, const oci::Digest& digest,
-                                                       bool head_only, const Waiting& waiting);
+                                                       bool head_only, const Asker& asker);
 
  private:
   using Key = std::string;
@@ -83,21 +87,21 @@ class Mirror {
   [[nodiscard]] std::string told(const Error& error) const;
   [[nodiscard]] Problem problem(const Error& error, ProblemCode unknown);
   [[nodiscard]] Result<oci::Reference> reference(const std::string& repository, std::string_view rest) const;
-  [[nodiscard]] Result<registry::Repository> remote(const std::string& repository) const;
+  [[nodiscard]] Result<registry::Repository> remote(const std::string& repository, const Asker& asker) const;
 
   std::expected<FoundManifest, Problem> by_digest(const std::string& repository, const oci::Digest& digest,
-                                                  const Waiting& waiting);
+                                                  const Asker& asker);
   std::expected<FoundManifest, Problem> by_tag(const std::string& repository, const std::string& tag,
-                                               const Waiting& waiting);
+                                               const Asker& asker);
   std::expected<FoundManifest, Problem> refreshed(const std::string& repository, const std::string& tag,
-                                                  const std::optional<store::Tag>& here, const Cancel& cancel);
+                                                  const std::optional<store::Tag>& here, const Asker& asker);
   /// As it was; nothing when gc took it.
   std::optional<std::expected<FoundManifest, Problem>> stale(const std::string& repository, const std::string& tag,
                                                              const store::Tag& here, std::string_view why);
   /// With its bytes; nothing when gc took them since it was found.
   std::optional<std::expected<FoundManifest, Problem>> read(const store::LinkedManifest& manifest,
                                                             std::string_view warning = "");
-  Result<FoundManifest> fetch_manifest(const std::string& repository, const std::string& object, const Cancel& cancel);
+  Result<FoundManifest> fetch_manifest(const std::string& repository, const std::string& object, const Asker& asker);
   /// The blob, when any repository of this mirror has it: for when there is no upstream.
   [[nodiscard]] std::optional<std::expected<FoundBlob, Problem>> of_another_repository(const oci::Digest& digest);
   /// Nothing when gc took it since it was found. What is found stays as long as the body's object lives.
@@ -110,8 +114,8 @@ class Mirror {
   Status link_if_here(const std::string& repository, const oci::Digest& digest, std::int64_t size);
   /// Asks for the size of a blob that is not here, and begins its download.
   std::expected<FoundBlob, Problem> ask_for_blob(const std::string& repository, const oci::Digest& digest,
-                                                 bool head_only, const Waiting& waiting, std::shared_ptr<void> place);
-  std::expected<FoundBlob, Problem> following(std::shared_ptr<Fetch::Follower> follower, const Waiting& waiting,
+                                                 bool head_only, const Asker& asker, std::shared_ptr<void> place);
+  std::expected<FoundBlob, Problem> following(std::shared_ptr<Fetch::Follower> follower, const Asker& asker,
                                               std::shared_ptr<void> place);
   [[nodiscard]] static Problem left_alone(Rest& rest);
   void reap(bool all);

@@ -1,8 +1,11 @@
 #include "distribution/registry.hpp"
 
+#include <algorithm>
+
 #include "base/address.hpp"
 #include "base/text.hpp"
 #include "distribution/state.hpp"
+#include "distribution/via.hpp"
 #include "http/url.hpp"
 #include "oci/reference.hpp"
 
@@ -25,6 +28,7 @@ Result<Upstream> Upstream::parse(std::string_view text) {
   // A name that references could not have could not be asked for either.
   const auto reference = oci::Reference::parse(upstream.name + "/any");
   if (!reference || reference->registry() != upstream.name) return bad("it is no registry's name");
+  upstream.mirror = TRY(mirror_name());
   if (url->scheme() == "http" && !url->loopback()) upstream.trust = registry::Trust::kAnybody;
   return upstream;
 }
@@ -55,6 +59,22 @@ std::expected<oci::Digest, Problem> digest_in(std::string_view text) {
 namespace {
 
 bool reads(const httpd::Request& request) { return request.method() == "GET" || request.method() == "HEAD"; }
+
+/// A mirror that is asked by itself would wait for itself. 508, as nobody repeats a question for that.
+Outcome check_loop(const Registry::State& registry, const std::vector<std::string>& mirrors) {
+  if (!registry.mirror) return {};
+  const Upstream& upstream = *registry.options.upstream;
+  if (std::ranges::find(mirrors, upstream.mirror) != mirrors.end())
+    return refuse(
+        508, ProblemCode::kUnavailable,
+        fmt::format("a loop: this mirror of {} is asked by itself, maybe by way of others; --mirror-of has to "
+                    "name the registry itself",
+                    upstream.name));
+  if (mirrors.size() > kMostMirrors)
+    return refuse(508, ProblemCode::kUnavailable,
+                  fmt::format("more than {} mirrors stand one behind the other", kMostMirrors));
+  return {};
+}
 
 /// 401, unless the password file knows who asks.
 Outcome authenticate(Registry::State& registry, httpd::Request& request, httpd::Answer& answer) {
@@ -131,12 +151,14 @@ Outcome dispatch(Call& call) {
 
 Outcome answer_to(Registry::State& registry, httpd::Request& request, httpd::Answer& answer) {
   answer.header("Docker-Distribution-API-Version", "registry/2.0");
+  auto mirrors = mirrors_of(request.headers("Via"));
+  if (auto new_one = check_loop(registry, mirrors); !new_one) return new_one;
   // Who may not read learns nothing, not even which paths there are.
   if (auto known = authenticate(registry, request, answer); !known) return known;
   auto route = route_of(request.target().path());
   if (!route) return std::unexpected(std::move(route).error());
   if (auto allowed = may(registry, request, *route); !allowed) return allowed;
-  Call call{registry, request, answer, std::move(*route)};
+  Call call{registry, request, answer, std::move(*route), std::move(mirrors)};
   return dispatch(call);
 }
 

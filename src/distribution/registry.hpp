@@ -32,6 +32,7 @@ struct Upstream {
   int fresh_seconds = 60;              ///< so long a tag is what it was when the upstream was last asked
   /// Images under the upstream's name in this scope of the store are served too; nothing: they are not.
   std::optional<std::string> image_scope = {};
+  std::string mirror = {};  ///< what this mirror calls itself to it (via.hpp)
   /// From --mirror-of: "https://registry-1.docker.io", "http://127.0.0.1:5000", "docker.io". A path in it is an error.
   static Result<Upstream> parse(std::string_view url);
 };

@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "distribution/mirror.hpp"
 #include "distribution/problem.hpp"
@@ -35,7 +36,11 @@ struct Call {
   httpd::Request& request;
   httpd::Answer& answer;
   Route route;
+  std::vector<std::string> mirrors;  ///< that it came through (via.hpp)
   [[nodiscard]] const std::string& repository() const { return route.repository; }
+  [[nodiscard]] Asker asker() {
+    return {[this] { return request.cancel(); }, mirrors};
+  }
   [[nodiscard]] bool is(std::string_view method) const { return request.method() == method; }
 };
 

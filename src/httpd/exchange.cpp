@@ -47,7 +47,8 @@ constexpr Phrase kPhrases[] = {{200, "OK"},
                                {503, "Service Unavailable"},
                                {504, "Gateway Timeout"},
                                {505, "HTTP Version Not Supported"},
-                               {507, "Insufficient Storage"}};
+                               {507, "Insufficient Storage"},
+                               {508, "Loop Detected"}};
 
 std::string http_date() {
   const std::time_t seconds = now().seconds;

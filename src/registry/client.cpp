@@ -146,7 +146,7 @@ Result<Document> Repository::State::manifest(const oci::Reference& reference, co
   const auto& wanted = reference.digest();
   const std::string what = "the manifest of " + reference.familiar();
   const Reply reply = TRY(host->ask({.location = path("manifests/" + (wanted ? wanted->text() : reference.tag())),
-                                     .headers = {accept_manifests()},
+                                     .headers = headers({accept_manifests()}),
                                      .scopes = pull(),
                                      .what = what,
                                      .accept = {200},

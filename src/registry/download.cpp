@@ -18,6 +18,7 @@ class Download {
            Word& word, const Cancel& cancel)
       : host_(host),
         ask_(std::move(ask)),
+        headers_(ask_.headers),
         size_(descriptor.size),
         sink_(sink),
         word_(word),
@@ -57,7 +58,7 @@ class Download {
 
  private:
   Attempt<void> attempt() {
-    ask_.headers.clear();
+    ask_.headers = headers_;
     if (offset_ > 0 && ranges_) ask_.headers.push_back({"Range", fmt::format("bytes={}-", offset_)});
     skip_ = 0;
     auto reply = host_.exchange(ask_, cancel_);
@@ -112,6 +113,7 @@ class Download {
 
   Host& host_;
   Ask ask_;
+  const std::vector<http::Header> headers_;  ///< of every question
   const std::int64_t size_;
   const layer::Target& sink_;
   Word& word_;
@@ -126,8 +128,10 @@ class Download {
 
 Status Repository::State::download(const oci::Descriptor& descriptor, std::int64_t from, const layer::Target& sink,
                                    Word& word, const Cancel& cancel) const {
-  Ask ask{
-      .location = path("blobs/" + descriptor.digest.text()), .scopes = pull(), .what = blob_name(descriptor.digest)};
+  Ask ask{.location = path("blobs/" + descriptor.digest.text()),
+          .headers = headers(),
+          .scopes = pull(),
+          .what = blob_name(descriptor.digest)};
   return Download(*host, std::move(ask), descriptor, from, sink, word, cancel).run();
 }
 

@@ -5,6 +5,7 @@
 #include "base/time.hpp"
 #include "registry/notices.hpp"
 #include "registry/repository.hpp"
+#include "registry/via.hpp"
 
 namespace slipway::registry {
 namespace {
@@ -72,6 +73,16 @@ Repository Repository::without_mirrors() const {
   auto origin = std::make_shared<State>(*state_);
   origin->mirrors.clear();
   return Repository(std::move(origin));
+}
+
+Repository Repository::State::by_way_of(const Repository& repository, std::string via) {
+  auto state = std::make_shared<State>(*repository.state_);
+  state->via = std::move(via);
+  return Repository(std::move(state));
+}
+
+Repository by_way_of(const Repository& repository, std::string via) {
+  return Repository::State::by_way_of(repository, std::move(via));
 }
 
 Result<Document> Repository::manifest(const oci::Reference& reference, const Cancel& cancel) const {

@@ -37,6 +37,7 @@ struct Repository::State {
   bool origin_fallback = true;
   Trust trust = Trust::kVerified;
   std::shared_ptr<Notices> notices = {};
+  std::string via = {};  ///< a header of what is pulled; empty: none
 
   [[nodiscard]] std::string path(std::string_view rest) const { return fmt::format("/v2/{}/{}", name, rest); }
   [[nodiscard]] Scopes pull() const { return {fmt::format("repository:{}:pull", name)}; }
@@ -44,6 +45,11 @@ struct Repository::State {
   [[nodiscard]] std::string blob_name(const oci::Digest& digest) const {
     return fmt::format("blob {} of {}", digest.text(), name);
   }
+  [[nodiscard]] std::vector<http::Header> headers(std::vector<http::Header> more = {}) const {
+    if (!via.empty()) more.push_back({"Via", via});
+    return more;
+  }
+  [[nodiscard]] static Repository by_way_of(const Repository& repository, std::string via);
   // --- of this host alone, mirrors left aside
   [[nodiscard]] Result<registry::Document> manifest(const oci::Reference& reference, const Cancel& cancel) const;
   [[nodiscard]] Result<std::optional<Named>> look_up(const oci::Reference& reference, const Cancel& cancel) const;

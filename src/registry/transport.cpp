@@ -177,6 +177,8 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
   if (login) error.with_hint(fmt::format("log in with `slipway login {}`", asked.login));
   if (is_web_page(reply.headers) && !login)
     error.with_hint("is it a registry's address? A proxy, or a page to log in at, may be in between");
+  if (reply.status == 508)  // mirrors in a loop: it would be one again
+    return {.error = std::move(error).with_errno(ELOOP), .status = reply.status};
   Setback setback{.error = std::move(error), .status = reply.status};
   if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
   setback.retries = kMostRetries;

@@ -4,12 +4,13 @@ a mirror whose upstream is slow, wrong or away."""
 import contextlib
 import hashlib
 import http.client
+import http.server
 import json
 import os
 import pathlib
 import re
-import signal
 import select
+import signal
 import socket
 import sqlite3
 import ssl
@@ -431,7 +432,6 @@ class ProtocolTest(RegistryCase):
                 registry.ask("GET", "/v2/", headers=known, status=200)
             self.assertEqual({b"HTTP/1.1 401", b"HTTP/1.1 503"}, {guesser.recv(12) for guesser in guessers})
 
-    def test_slow_peers_with_large_manifests_do_not_fill_the_memory(self):
     def guess(self, registry, peers, user):
         """A hundred guesses at once, of five addresses; gives who made them when some have been refused for want of a place."""
         guessers = []
@@ -466,6 +466,7 @@ class ProtocolTest(RegistryCase):
                 registry.ask("GET", "/v2/", headers=alice, status=200)
             self.assertEqual({b"HTTP/1.1 401", b"HTTP/1.1 503"}, {guesser.recv(12) for guesser in guessers})
 
+    def test_slow_peers_with_large_manifests_do_not_fill_the_memory(self):
         registry = self.registry()
         config = registry.push_blob("app", b"{}")
         document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [], "annotations": {"x": "x" * (7 << 20)},
@@ -763,6 +764,42 @@ class ProtocolTest(RegistryCase):
         registry.ask("GET", f"/v2/app/blobs/{digest}", headers={"If-None-Match": f'"{digest}"'}, status=304)
 
 
+class Relay:
+    """Another name of a registry: passes on what it is asked, and keeps the Via headers of questions for images."""
+
+    def __init__(self):
+        self.via, self.target, outer = [], 0, self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def relay(self):
+                if self.path != "/v2/":
+                    outer.via.append(self.headers["Via"])
+                there = http.client.HTTPConnection("127.0.0.1", outer.target, timeout=DEADLINE)
+                there.request(self.command, self.path, headers=dict(self.headers))
+                answer = there.getresponse()
+                data = answer.read()
+                there.close()
+                self.send_response(answer.status, answer.reason)
+                for key, value in answer.getheaders():
+                    if key.lower() not in ("connection", "date", "server"):
+                        self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_HEAD = relay
+            log_message = lambda *a: None
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class MirrorTest(RegistryCase):
     def setUp(self):
         super().setUp()
@@ -970,6 +1007,38 @@ class MirrorTest(RegistryCase):
             mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)
             _, _, body = mirror.ask("GET", "/v2/team/app/manifests/none", status=503)
             self.upstream.fail = 0
+
+    def test_mirrors_in_a_loop_say_so(self):
+        for between in (0, 1):
+            relay = self.closing(Relay())
+            mirror = self.registry("--mirror-of", f"http://{relay.host}", slipway=self.elsewhere(f"mirror-{between}"))
+            last = self.registry("--mirror-of", f"http://{mirror.host}", slipway=self.elsewhere("second")) if between else mirror
+            relay.target = last.port  # its own address, under another name
+            for method, what in (("GET", "manifests/1"), ("HEAD", "manifests/1"), ("GET", f"manifests/{self.digest}"),
+                                 ("HEAD", f"blobs/{self.blob}"), ("GET", f"blobs/{self.blob}")):
+                status, _, body = mirror.ask(method, f"/v2/team/app/{what}")
+                self.assertIn(status, (503, 508))
+                if method == "GET":
+                    message = json.loads(body)["errors"][0]["message"]
+                    self.assertIn(f"a loop of mirrors stands behind the upstream {relay.host}", message)
+            self.assertTrue(relay.via)
+            for via in relay.via:  # and nothing else about the machine
+                self.assertRegex(via, r"\A1\.1 slipway-[0-9a-f]{32}(, 1\.1 slipway-[0-9a-f]{32}){%d}\Z" % between)
+            mirror.ask("GET", "/v2/", status=200)
+
+    def test_what_a_mirror_says_of_itself_is_new_for_each_process(self):
+        relay = self.closing(Relay())
+        relay.target = self.upstream.port
+        for number in range(2):
+            mirror = self.registry("--mirror-of", f"http://{relay.host}", slipway=self.elsewhere(f"mirror-{number}"))
+            heard = {"Via": "1.1 proxy.corp.example, 1.1 slipway-" + "a" * 32}
+            mirror.ask("GET", "/v2/team/app/manifests/1", headers=heard, status=200)
+            self.assertEqual(self.layer, mirror.ask("GET", f"/v2/team/app/blobs/{self.blob}", headers=heard, status=200)[2])
+            mirror.ask("GET", f"/v2/team/app/manifests/{self.digest}", headers={
+                "Via": ", ".join("1.1 slipway-%032x" % i for i in range(17))}, status=508)
+        self.assertEqual(2, len(set(relay.via)), relay.via)
+        for via in relay.via:
+            self.assertRegex(via, "\\A1\\.1 slipway-a{32}, 1\\.1 slipway-[0-9a-f]{32}\\Z")
 
     def foreign_image(self):
         """A private image of the upstream, and a manifest of another repository there that names its layers only."""
