@@ -213,18 +213,35 @@ Status CacheExport::write(const CacheTarget& target, progress::VertexId vertex) 
   return target.place.reference ? push(target, document, vertex) : save(target, document);
 }
 
-Status CacheExport::bring(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) const {
-  const Layer* came = nullptr;  // with an image or a cache
+const image::Resolved* CacheExport::came_with(const oci::Digest& blob) const {
+  const image::Resolved* came = nullptr;
   for (const auto& stack : stacks_) {
     if (!stack) continue;
-    for (const auto& layer : stack->layers())
-      if (layer->facts()->blob.digest == blob) {
-        if (!layer->base()) return here(blob);
-        came = layer.get();
-      }
+    for (const auto& layer : stack->layers()) {
+      if (layer->facts()->blob.digest != blob) continue;
+      if (!layer->base()) return nullptr;
+      came = layer->base().get();
+    }
   }
-  if (came == nullptr) return here(blob);  // written for this cache
-  return shop_.images.fetch_layers(*came->base(), {blob}, shop_.sink, vertex, cancel);
+  return came;
+}
+
+Status CacheExport::bring(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) const {
+  const auto* image = came_with(blob);
+  return image == nullptr ? here(blob) : shop_.images.fetch_layers(*image, {blob}, shop_.sink, vertex, cancel);
+}
+
+Result<std::optional<std::string>> CacheExport::mount_for(const oci::Reference& name, const store::Origin& there,
+                                                          const oci::Digest& blob, progress::VertexId vertex,
+                                                          const Cancel& cancel) const {
+  const auto* image = came_with(blob);
+  if (image != nullptr && !TRY(shop_.images.holds(*image, blob))) {
+    const auto place = TRY(image::place_of(shop_.store, *image, blob));
+    if (place && place->registry() == name.registry()) return place->repository();
+    TRY(bring(blob, vertex, cancel));
+  }
+  if (auto known = TRY(store::Origins(shop_.store).repository_with(there.registry, blob))) return known;
+  return import_ == nullptr ? std::nullopt : import_->neighbour(name, blob);
 }
 
 Status CacheExport::here(const oci::Digest& blob) const {
@@ -270,10 +287,9 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
             return got;
           });
         };
-        auto neighbour = TRY(image::neighbour_with(shop_.store, name, there, blob.digest));
-        if (!neighbour && import_ != nullptr) neighbour = import_->neighbour(name, blob.digest);
+        const auto find_mount = [&] { return mount_for(name, there, blob.digest, vertex, inner); };
         const auto progress = [&](std::int64_t sent) { report.done(sent); };
-        TRY(context(repository.upload(blob, open, neighbour, progress, inner), "while uploading {}",
+        TRY(context(repository.upload(blob, open, find_mount, progress, inner), "while uploading {}",
                     blob.digest.text()));
         return store::Origins(shop_.store).note(there, blob.digest);
       }));

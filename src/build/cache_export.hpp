@@ -55,6 +55,13 @@ class CacheExport {
                                          const Blobs& blobs);
   [[nodiscard]] Status push(const CacheTarget& target, const Document& document, progress::VertexId vertex) const;
   [[nodiscard]] Status save(const CacheTarget& target, const Document& document) const;
+  /// The image or cache that a layer came with; null: it was made here.
+  [[nodiscard]] const image::Resolved* came_with(const oci::Digest& blob) const;
+  /// A repository of the registry of `name`, which is `there` to proofs, to mount a layer from: while it is not proven
+  /// to be its image's own, the one that this came from; from others it is mounted once it was brought here.
+  [[nodiscard]] Result<std::optional<std::string>> mount_for(const oci::Reference& name, const store::Origin& there,
+                                                             const oci::Digest& blob, progress::VertexId vertex,
+                                                             const Cancel& cancel) const;
   /// Makes the bytes of a layer be here, for this build to use.
   [[nodiscard]] Status bring(const oci::Digest& blob, progress::VertexId vertex, const Cancel& cancel) const;
   /// kNotFound when the blob is not.

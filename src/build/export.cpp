@@ -164,17 +164,6 @@ Result<Exported> write_image(const Workshop& shop, const PlatformResult& result,
   return out;
 }
 
-namespace {
-
-/// Where a layer of an image is to be had, if anywhere but under a name of this store.
-Result<std::optional<oci::Reference>> place_of(const Workshop& shop, const image::Resolved& image,
-                                               const oci::Digest& blob) {
-  if (image.own) return image::place_of(shop.store, image.manifest.digest(), blob);
-  return image.reference;
-}
-
-}  // namespace
-
 Status note_layers(const Workshop& shop, const Stack& stack, const oci::Descriptor& descriptor) {
   const auto manifest = TRY(
       oci::Manifest::parse(TRY(shop.store.read_blob(descriptor.digest, oci::kManifestLimit)), descriptor.media_type));
@@ -185,7 +174,7 @@ Status note_layers(const Workshop& shop, const Stack& stack, const oci::Descript
     const bool as_it_came = layer.base() && layer.facts()->blob.digest == blob;
     if (!as_it_came || TRY(shop.images.holds(*layer.base(), blob))) {
       own.push_back(blob);
-    } else if (const auto place = TRY(place_of(shop, *layer.base(), blob))) {
+    } else if (const auto place = TRY(image::place_of(shop.store, *layer.base(), blob))) {
       TRY(image::remember_place(shop.store, manifest.digest(), *place, {blob}));
     }
   }

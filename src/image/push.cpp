@@ -126,14 +126,10 @@ class Push {
   }
 
   Status upload(const oci::Descriptor& blob, const Cancel& cancel) {
-    const bool present = TRY(usable(blob.digest));
-    if (present) TRY(verify(blob, cancel));
     TransferReport report(sink_, vertex_, blob.digest.text(), blob.size);
+    const auto find_mount = [&] { return mount_for(blob, cancel); };
     const auto open = [&](std::int64_t offset) -> Result<layer::Source> {
-      if (!present) {
-        TRY(fetch(blob, cancel));
-        TRY(verify(blob, cancel));
-      }
+      TRY(prove(blob, cancel));
       auto file = std::make_shared<sys::Fd>(TRY(images_.store.open_blob(blob.digest)));
       return layer::Source([file, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {
         const std::size_t got = TRY(sys::read_some_at(file->get(), buffer, size, offset));
@@ -141,12 +137,42 @@ class Push {
         return got;
       });
     };
-    const auto there = origin_of(reference_, repository_.trust());
-    const auto neighbour =
-        TRY(neighbour_with(images_.store, reference_, there, blob.digest, named_by_.at(blob.digest)));
+    if (TRY(usable(blob.digest))) TRY(verify(blob, cancel));
     const auto progress = [&](std::int64_t sent) { report.done(sent); };
-    TRY(context(repository_.upload(blob, open, neighbour, progress, cancel), "while uploading {}", blob.digest.text()));
-    return store::Origins(images_.store).note(there, blob.digest);
+    TRY(context(repository_.upload(blob, open, find_mount, progress, cancel), "while uploading {}",
+                blob.digest.text()));
+    return store::Origins(images_.store).note(origin_of(reference_, repository_.trust()), blob.digest);
+  }
+
+  /// A repository of this registry that the blob may be mounted from. Knowing its digest gives nobody a right to it: as
+  /// long as it is not proven to be the images' own, that is the one that they came from, which has to have it; from
+  /// any other it is mounted once it was fetched.
+  Result<std::optional<std::string>> mount_for(const oci::Descriptor& blob, const Cancel& cancel) {
+    if (!TRY(usable(blob.digest))) {
+      if (auto own = TRY(own_neighbour(blob.digest))) return own;
+      TRY(prove(blob, cancel));
+    }
+    return store::Origins(images_.store)
+        .repository_with(origin_of(reference_, repository_.trust()).registry, blob.digest);
+  }
+
+  /// The repository of this registry that all manifests have the blob from that may not use what is here, if it is one.
+  Result<std::optional<std::string>> own_neighbour(const oci::Digest& blob) const {
+    std::optional<std::string> own;
+    for (const auto& manifest : named_by_.at(blob)) {
+      if (TRY(usable(manifest, blob))) continue;
+      const auto place = TRY(place_of(images_.store, manifest, blob));
+      if (!place || place->registry() != reference_.registry()) return std::nullopt;
+      if (own && *own != place->repository()) return std::nullopt;
+      own = place->repository();
+    }
+    return own;
+  }
+
+  /// Makes the bytes be here, proven to be the images' own, and what their configs say.
+  Status prove(const oci::Descriptor& blob, const Cancel& cancel) {
+    if (!TRY(usable(blob.digest))) TRY(fetch(blob, cancel));
+    return verify(blob, cancel);
   }
 
   /// A layer that nothing has needed yet, or that is somebody else's as far as this store knows.

@@ -3,6 +3,7 @@
 
 #include "image/image_fixture.hpp"
 #include "image/proofs.hpp"
+#include "image/transfers.hpp"
 #include "registry/docker_registry.hpp"
 
 namespace slipway::image {
@@ -105,10 +106,52 @@ TEST(Push, MountsWhatTheRegistryHasElsewhere) {
   ASSERT_TRUE(place.images().pull(base, oci::Platform::host(), place, {}));
   const auto pulled = place.transferred();
   const auto ref = reference(server.authority() + "/team/app:1");
+  ASSERT_TRUE(make_own_too(place.store, ref, built.digest(), built.media_type, {base.canonical()}));
   const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {});
   ASSERT_TRUE(pushed) << pushed.error().message();
   EXPECT_EQ(place.transferred(), pulled) << "no byte of a blob was sent";
   EXPECT_EQ(count(server.log(), "POST /v2/team/app/blobs/uploads/?mount="), 2) << server.log();
+}
+
+/// Layers that nothing has needed yet have to be where the image came from, and need not come by here.
+TEST(Push, MountsFromTheImagesOwnRepositoryWithoutABlobInBetween) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})});
+  const auto base = reference(server.authority() + "/library/base:1"), ref = reference(server.authority() + "/app:1");
+  ASSERT_TRUE(publish(place.client, base, built, "1"));
+  ASSERT_TRUE(place.images().resolve(base, oci::Platform::host(), PullPolicy::kMissing, place, 1, {}));
+  ASSERT_TRUE(make_own_too(place.store, ref, built.digest(), built.media_type, {base.canonical()}));
+  ASSERT_TRUE(place.images().push(built.digest(), built.media_type, ref, place, {}));
+  EXPECT_FALSE(place.transferred().contains(oci::Digest::of(built.layers[0]).text()));
+  EXPECT_EQ(count(server.log(), "&from=library%2Fbase "), 2) << server.log();
+}
+
+/// The registry would mount the layer for us; the image has no right to it.
+TEST(Push, DoesNotMountWhatTheImageIsNotKnownToHave) {
+  START_OR_SKIP(server, DockerRegistry::start({}));
+  START_OR_SKIP(thief, DockerRegistry::start({}));
+  Workplace place;
+  const Built built = build({tar_of({{"a", "one"}})}), other = build({tar_of({{"a", "two"}})});
+  const auto secret = reference(server.authority() + "/team/secret:1");
+  ASSERT_TRUE(publish(place.client, secret, built, "1"));
+  ASSERT_TRUE(place.images().pull(secret, oci::Platform::host(), place, {}));
+  const auto manifest = oci::Manifest::make(
+      oci::Family::kOci, testing::describe(other.config, oci::media_type::kOciConfig),
+      {testing::describe(built.layers[0], oci::media_type::layer(oci::Family::kOci, oci::Compression::kGzip))});
+  for (const auto& bytes : {manifest.raw(), other.config}) ASSERT_TRUE(place.store.put_blob(place.lease, bytes));
+  const store::Origins origins(place.store);
+  ASSERT_TRUE(origins.note(store::Origin::image(manifest.digest()), manifest.config().digest));
+  const oci::Digest layer = oci::Digest::of(built.layers[0]);
+  const auto ref = reference(server.authority() + "/team/public:1");
+  for (const std::string& from : {std::string(), thief.authority() + "/app:1", server.authority() + "/team/thief:1"}) {
+    if (!from.empty()) {
+      ASSERT_TRUE(remember_place(place.store, manifest.digest(), reference(from), {layer}));
+    }
+    EXPECT_FALSE(place.images().push(manifest.digest(), manifest.media_type(), ref, place, {})) << from;
+    EXPECT_FALSE(place.client.repository(ref).has_blob(layer, {}).value_or(false)) << from;
+    EXPECT_EQ(count(server.log(), "from=team%2Fsecret"), 0) << from;
+  }
 }
 
 TEST(Push, AnIndexWithAllItsImages) {

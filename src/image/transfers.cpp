@@ -22,16 +22,6 @@ Result<std::optional<oci::Reference>> find_place(const store::Store& store, std:
 
 }  // namespace
 
-Result<std::optional<std::string>> neighbour_with(const store::Store& store, const oci::Reference& reference,
-                                                  const store::Origin& there, const oci::Digest& blob,
-                                                  const std::vector<oci::Digest>& documents) {
-  if (auto known = TRY(store::Origins(store).repository_with(there.registry, blob))) return known;
-  for (const auto& document : documents)
-    if (const auto place = TRY(place_of(store, document, blob)); place && place->registry() == reference.registry())
-      return place->repository();
-  return std::nullopt;
-}
-
 Status remember_place(store::Store& store, const oci::Digest& document, const oci::Reference& place,
                       const std::vector<oci::Digest>& blobs) {
   std::vector<std::pair<std::string, std::string>> facts;
@@ -43,6 +33,12 @@ Status remember_place(store::Store& store, const oci::Digest& document, const oc
 Result<std::optional<oci::Reference>> place_of(const store::Store& store, const oci::Digest& document,
                                                const oci::Digest& blob) {
   return find_place(store, document.text(), blob);
+}
+
+Result<std::optional<oci::Reference>> place_of(const store::Store& store, const Resolved& image,
+                                               const oci::Digest& blob) {
+  if (image.own) return place_of(store, image.manifest.digest(), blob);
+  return image.reference;
 }
 
 void Transfers::show_notices() const {

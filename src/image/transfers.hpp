@@ -9,17 +9,14 @@
 
 namespace slipway::image {
 
-/// A repository of the registry of `reference`, which is `there` to proofs, that a blob is known in, if any: a push can
-/// mount instead of upload. `documents`: of images that have the blob.
-[[nodiscard]] Result<std::optional<std::string>> neighbour_with(const store::Store& store,
-                                                                const oci::Reference& reference,
-                                                                const store::Origin& there, const oci::Digest& blob,
-                                                                const std::vector<oci::Digest>& documents = {});
 /// Where layers of an image of this store are that were not here when it was made: its own name may lead nowhere.
 /// `document`: its manifest.
 [[nodiscard]] Status remember_place(store::Store& store, const oci::Digest& document, const oci::Reference& place,
                                     const std::vector<oci::Digest>& blobs);
 [[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const oci::Digest& document,
+                                                             const oci::Digest& blob);
+/// The same of an image that was resolved: the repository that it came from, if from one.
+[[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const Resolved& image,
                                                              const oci::Digest& blob);
 
 /// How a blob came to be here.

@@ -122,6 +122,10 @@ class Repository {
   [[nodiscard]] Status upload(const oci::Descriptor& descriptor, const OpenAt& open,
                               const std::optional<std::string>& mount_from,
                               const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const;
+  /// The same, where the repository to mount from is found out when this one turns out not to have the blob.
+  using FindMount = std::function<Result<std::optional<std::string>>()>;
+  [[nodiscard]] Status upload(const oci::Descriptor& descriptor, const OpenAt& open, const FindMount& find_mount,
+                              const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const;
   /// Whether an upload may be begun: begins one and takes it back. What a build asks before it works for an hour.
   [[nodiscard]] Status may_push(const Cancel& cancel) const;
   /// PUT of a manifest or index under a tag or its digest.

@@ -319,12 +319,18 @@ class Upload {
 Status Repository::upload(const oci::Descriptor& descriptor, const OpenAt& open,
                           const std::optional<std::string>& mount_from,
                           const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const {
+  return upload(descriptor, open, [&] { return mount_from; }, progress, cancel);
+}
+
+Status Repository::upload(const oci::Descriptor& descriptor, const OpenAt& open, const FindMount& find_mount,
+                          const std::function<void(std::int64_t sent)>& progress, const Cancel& cancel) const {
   const Patience::Watch watch(state_->host->patience());
   const bool there = TRY(state_->exists(state_->path("blobs/" + descriptor.digest.text()), state_->push(),
                                         state_->blob_name(descriptor.digest), cancel));
   if (there) return {};
-  const auto other = mount_from && *mount_from != state_->name ? mount_from : std::nullopt;
-  return Upload(*state_, descriptor, open, other, progress, cancel).run();
+  auto other = TRY(find_mount());
+  if (other == state_->name) other.reset();
+  return Upload(*state_, descriptor, open, std::move(other), progress, cancel).run();
 }
 
 Status Repository::put_manifest(const std::string& bytes, const std::string& media_type,

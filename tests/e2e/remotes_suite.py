@@ -17,7 +17,7 @@ import ssl
 import tarfile
 import threading
 
-from own_registry import OCI_MANIFEST, OwnRegistry, Upstream
+from own_registry import OCI_CONFIG, OCI_MANIFEST, OwnRegistry, Upstream
 from support import Case, Registry, Slipway, base_tar, htpasswd, main, make_certificate, require, run, steps
 
 PASSWORD = "pa55-word-of-the-test"
@@ -551,6 +551,58 @@ class ForeignTest(RemotesCase):
         secret = self.layers[-1].removeprefix("sha256:")
         self.assertFalse([path for path in target.blob_files() if path.parent.name == secret])
         self.reader.assert_clean(self)
+
+    def serve_a_config_of_its_own(self):
+        """The thief knows digests, sizes and diff IDs of the private layers, and nothing else."""
+        private = json.loads(self.blob(self.manifest["config"]["digest"]))
+        config = json.dumps({"architecture": private["architecture"], "os": "linux", "config": {"Env": ["PATH=/bin"]},
+                             "rootfs": private["rootfs"]}).encode()
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": self.manifest["layers"],
+                               "config": {"mediaType": OCI_CONFIG, "size": len(config),
+                                          "digest": "sha256:" + hashlib.sha256(config).hexdigest()}}).encode()
+        self.serve(manifest, config)
+        return manifest, config
+
+    def test_nor_does_a_push_have_the_registry_mount_it(self):
+        """The registry of the private image has the layer, and who pushes may read it there."""
+        self.pull_the_private_one()
+        self.serve_a_config_of_its_own()
+        plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")
+        copied = self.context(f"FROM {self.theirs}\nCOPY f /f\n", {"f": "x"}, name="copied")
+        public, cache = f"{self.server.host}/team/public:1", f"{self.server.host}/team/cache:1"
+        self.assert_refused(self.reader.build(plain, "--push", "-t", public, check=False, env=self.auth))
+        self.reader.build(plain, "-t", "mine:1")
+        for name in ("mine:1", self.theirs):
+            self.reader("tag", name, public)
+            self.assert_refused(self.reader("push", public, check=False, env=self.auth))
+        self.reader.build(copied, "--cache-to", f"type=registry,ref={cache},mode=max", check=False, env=self.auth)
+        asked = self.server.requests()
+        self.assertFalse([path for method, path in asked if method == "POST" and "from=team%2Fprivate" in path], asked)
+        self.assertFalse([path for method, path in asked if method == "PUT" and "/team/public/manifests/" in path])
+        linked = [str(path) for path in (self.folder / "registry").rglob("_layers/sha256/*")]
+        for layer in self.layers:
+            self.assertTrue(any(layer.removeprefix("sha256:") in path for path in linked))
+            self.assertFalse([path for path in linked if layer.removeprefix("sha256:") in path and "private" not in path])
+        self.reader.assert_clean(self)
+
+    def test_what_comes_from_the_registry_itself_is_mounted(self):
+        """A base image of one repository, pushed to another one: no byte of it comes or goes."""
+        for number, step in enumerate(("ENV A=b", "RUN true")):
+            with self.subTest(step):
+                reader = self.other(f"mounting{number}")
+                source = self.context(f"FROM {self.name}\n{step}\n", name=f"child{number}")
+                reader.build(source, "-t", "mine:1", env=self.auth)
+                before = len(self.server.requests())
+                reader.build(source, "--push", "-t", f"{self.server.host}/built/app{number}:1", env=self.auth)
+                reader("tag", "mine:1", f"{self.server.host}/tagged/app{number}:1")
+                reader("push", f"{self.server.host}/tagged/app{number}:1", env=self.auth)
+                requests = self.server.requests()[before:]
+                mounts = [path for method, path in requests if method == "POST" and "mount=" in path]
+                for layer in self.layers:
+                    self.assertFalse([r for r in requests if r[0] == "GET" and layer in r[1]])
+                    self.assertEqual(2, sum(layer.removeprefix("sha256:") in path for path in mounts), requests)
+                fresh = self.other(f"fresh{number}")
+                fresh("pull", f"{self.server.host}/built/app{number}:1", env=self.auth)
 
     def test_nor_when_the_bytes_come_later(self):
         plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")
