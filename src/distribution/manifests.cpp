@@ -9,7 +9,8 @@
 namespace slipway::distribution {
 namespace {
 
-constexpr std::size_t kMostTags = 256;  ///< of one PUT
+constexpr std::size_t kMostTags = 256;     ///< of one PUT
+constexpr std::size_t kMostMissing = 100;  ///< that an answer names
 
 std::unexpected<Problem> unknown(const Call& call) {
   return refuse(404, ProblemCode::kManifestUnknown,
@@ -173,6 +174,17 @@ Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed&
   return {};
 }
 
+/// Of what the manifest names and the repository does not have, as much as a person reads.
+std::unexpected<Problem> lacks(std::vector<oci::Digest> missing) {
+  std::string message = fmt::format("the repository does not have {}, which the manifest names: push that first",
+                                    missing.front().text());
+  if (const std::size_t others = missing.size() - 1; others > 0)
+    message = fmt::format("the repository does not have {} and {} more that the manifest names: push them first",
+                          missing.front().text(), others);
+  if (missing.size() > kMostMissing) missing.resize(kMostMissing, missing.front());
+  return std::unexpected(Problem{400, ProblemCode::kManifestBlobUnknown, std::move(message), std::move(missing)});
+}
+
 Outcome push(Call& call) {
   const Held held(call, call.request.content_length());
   if (!held) return too_many();
@@ -183,14 +195,9 @@ Outcome push(Call& call) {
   const auto lease = judged(call, call.registry.store.lease("registry"));
   if (!lease) return std::unexpected(lease.error());
   if (auto stored = judged(call, store_bytes(call.registry.store, *lease, *pushed)); !stored) return stored;
-  const auto missing = judged(call, call.registry.repositories.put_manifest(call.repository(), manifest, pushed->tags));
+  auto missing = judged(call, call.registry.repositories.put_manifest(call.repository(), manifest, pushed->tags));
   if (!missing) return std::unexpected(missing.error());
-  if (!missing->empty())
-    return std::unexpected(
-        Problem{400, ProblemCode::kManifestBlobUnknown,
-                fmt::format("the repository does not have {}, which the manifest names: push that first",
-                            missing->front().text()),
-                *missing});
+  if (!missing->empty()) return lacks(*std::move(missing));
   call.answer.header("Location", fmt::format("/v2/{}/manifests/{}", call.repository(), manifest.digest.text()));
   call.answer.header("Docker-Content-Digest", manifest.digest.text());
   if (manifest.subject) call.answer.header("OCI-Subject", manifest.subject->text());

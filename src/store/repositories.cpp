@@ -1,7 +1,7 @@
 #include "store/repositories.hpp"
 
-#include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/time.hpp"
 #include "oci/image.hpp"
@@ -18,15 +18,15 @@ Result<LinkedManifest> manifest_of_row(const Rows& rows) {
   return LinkedManifest{.digest = TRY(rows.digest(0)), .media_type = rows.text(1), .size = rows.integer(2)};
 }
 
-/// Those of `wanted` that the repository has no link of `kind` for, or no bytes.
+/// Those of `wanted` that the repository has no link of `kind` for, or no bytes; those of `named` are known already.
 Status add_missing(Connection& db, std::int64_t repository, int kind, const std::vector<oci::Digest>& wanted,
-                   std::vector<oci::Digest>& missing) {
+                   std::set<oci::Digest>& named, std::vector<oci::Digest>& missing) {
   for (const oci::Digest& digest : wanted) {
     const auto here =
         TRY(db.number("SELECT 1 FROM repository_links JOIN blobs USING (digest) WHERE repository = ? AND digest = ?"
                       " AND kind = ?",
                       {repository, digest, kind}));
-    if (!here && std::ranges::find(missing, digest) == missing.end()) missing.push_back(digest);
+    if (!here && named.insert(digest).second) missing.push_back(digest);
   }
   return {};
 }
@@ -220,9 +220,10 @@ Result<std::vector<oci::Digest>> Repositories::put_manifest(std::string_view rep
       return fail(Code::kNotFound, "the store has no blob {}", manifest.digest.text());
     const std::int64_t id = TRY(repository_id(*db, scope_, repository));
     std::vector<oci::Digest> missing;
+    std::set<oci::Digest> named;
     if (!manifest.sparse) {
-      TRY(add_missing(*db, id, kBlobLink, manifest.blobs, missing));
-      TRY(add_missing(*db, id, kManifestLink, manifest.manifests, missing));
+      TRY(add_missing(*db, id, kBlobLink, manifest.blobs, named, missing));
+      TRY(add_missing(*db, id, kManifestLink, manifest.manifests, named, missing));
     }
     if (!missing.empty()) return missing;
     TRY(write_manifest_link(*db, id, manifest, now().seconds));

@@ -185,6 +185,15 @@ class ProtocolTest(RegistryCase):
             registry.ask("PUT", "/v2/app/manifests/1", bad, {"Content-Type": OCI_MANIFEST}, 400)
         registry.ask("PUT", "/v2/app/manifests/1", b" " * (8 << 20) + b"{}", {"Content-Type": OCI_MANIFEST}, 413)
 
+    def test_an_index_of_thousands_that_are_missing_is_answered_shortly(self):
+        registry = self.registry()
+        entries = [{"mediaType": OCI_MANIFEST, "digest": f"sha256:{number % 5000:064x}", "size": 1} for number in range(10_000)]
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+        _, _, body = registry.ask("PUT", "/v2/app/manifests/1", json.dumps(document), {"Content-Type": OCI_INDEX}, 400)
+        errors = json.loads(body)["errors"]
+        self.assertEqual([entry["digest"] for entry in entries[:100]], [error["detail"]["digest"] for error in errors])
+        self.assertIn("and 4999 more that the manifest names", errors[0]["message"])
+
     def test_a_manifest_of_more_than_four_megabytes(self):
         registry = self.registry()
         config = registry.push_blob("app", b"{}")
