@@ -41,7 +41,8 @@ std::optional<df::BaseImage> stored_image(store::Store& store, std::string_view 
   if (!reference) return std::nullopt;
   const auto name = store.find_name(scope, *reference);
   if (!name || !*name) return std::nullopt;
-  const auto details = image::details(store, (*name)->target, (*name)->media_type, platform);
+  const auto details =
+      image::details(store, image::Holder({*reference}), (*name)->target, (*name)->media_type, platform);
   if (!details) return std::nullopt;
   const oci::ImageConfigView& view = details->config.view();
   return df::BaseImage{.env = view.config.env,

@@ -220,6 +220,7 @@ Status write_output(const Output& output, const Workshop& shop, const Exported& 
       const std::vector<image::SaveItem> items = {{.references = names_of(output, request),
                                                    .target = image.manifest.digest,
                                                    .media_type = image.manifest.media_type,
+                                                   .holder = image::Holder::maker(),
                                                    .annotations = image.manifest.annotations}};
       if (output.directory) return image::save_layout(shop.store, items, output.destination, cancel);
       const auto kind = output.type == Output::Type::kOci ? image::ArchiveKind::kOciOnly : image::ArchiveKind::kBoth;

@@ -24,7 +24,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto platform = TRY(wanted_platform(arguments));
   auto store = TRY(session.open_store());
   const auto found = TRY(image::find(store, session.scope, arguments.positional()[0]));
-  const auto details = TRY(image::details(store, found.target, found.media_type, platform));
+  const auto details = TRY(image::details(store, found.holder, found.target, found.media_type, platform));
   const auto rows = history_rows(details, TRY(layer_sizes(store, details)), now().seconds,
                                  arguments.flag("no-trunc") ? Truncate::kNo : Truncate::kYes,
                                  arguments.flag("human", true) ? Human::kYes : Human::kNo);

@@ -13,7 +13,10 @@ ListedImage listed(Session& session, store::Store& store, const store::Name& nam
   if (!name.reference.empty())
     if (auto reference = oci::Reference::parse(name.reference)) image.reference = std::move(*reference);
   image.digest = image.id = name.target.text();
-  const auto details = image::details(store, name.target, name.media_type, std::nullopt);
+  std::vector<oci::Reference> names;
+  if (image.reference) names.push_back(*image.reference);
+  const auto details =
+      image::details(store, image::Holder(std::move(names)), name.target, name.media_type, std::nullopt);
   if (!details) {  // one broken image must not hide the others
     session.say(fmt::format("WARNING: {} can not be read: {}; 'slipway fsck' tells more\n",
                             name.reference.empty() ? image.digest : printable(name.reference),

@@ -66,7 +66,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
     const auto names = name ? std::vector{*name} : image.references;
     TRY(image::make_own(store, names, image.target));
     TRY(store.set_names(session.scope, names, image.target, image.media_type, store::Durable::kYes));
-    TRY(session.out.write(TRY(image_id(store, image.target, image.media_type)) + "\n"));
+    TRY(session.out.write(TRY(image_id(store, image::Holder(names), image.target, image.media_type)) + "\n"));
   }
   return 0;
 }

@@ -11,7 +11,7 @@ namespace {
 Result<Value> inspect(store::Store& store, const Session& session, const std::string& text,
                       const std::optional<oci::Platform>& platform) {
   const auto found = TRY(image::find(store, session.scope, text));
-  const auto details = TRY(image::details(store, found.target, found.media_type, platform));
+  const auto details = TRY(image::details(store, found.holder, found.target, found.media_type, platform));
   return inspection_of(details, found.references);
 }
 

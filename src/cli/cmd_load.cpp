@@ -24,7 +24,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
       TRY(session.out.write(fmt::format("Loaded image: {}\n", name.familiar())));
     if (image.references.empty()) {
       TRY(session.out.write(
-          fmt::format("Loaded image ID: {}\n", TRY(image_id(store, image.target, image.media_type)))));
+          fmt::format("Loaded image ID: {}\n", TRY(image_id(store, image::Holder({}), image.target, image.media_type)))));
     }
   }
   return 0;

@@ -15,7 +15,7 @@ Result<std::string> say_untagged(const std::string& canonical) {
 /// Removes what `text` names: a name goes alone; an id goes with all its names, of which there may be one without -f.
 Status remove_one(Session& session, store::Store& store, const std::string& text, bool force) {
   const auto found = TRY(image::find(store, session.scope, text));
-  const std::string id = image_id(store, found.target, found.media_type).value_or(found.target.text());
+  const std::string id = image_id(store, found.holder, found.target, found.media_type).value_or(found.target.text());
   std::optional<oci::Reference> name;
   if (auto reference = oci::Reference::parse(text)) {
     const bool known =

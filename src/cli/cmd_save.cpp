@@ -11,9 +11,12 @@ namespace slipway::cli {
 namespace {
 
 void add_item(std::vector<image::SaveItem>& items, const oci::Digest& target, const std::string& media_type,
-              const std::optional<oci::Reference>& name) {
+              const image::Holder& holder, const std::optional<oci::Reference>& name) {
   auto at = std::find_if(items.begin(), items.end(), [&](const auto& item) { return item.target == target; });
-  if (at == items.end()) at = items.insert(items.end(), image::SaveItem{{}, target, media_type});
+  if (at == items.end())
+    at = items.insert(items.end(), image::SaveItem{{}, target, media_type, holder});
+  else
+    at->holder.add(holder.names());
   if (name && std::find(at->references.begin(), at->references.end(), *name) == at->references.end())
     at->references.push_back(*name);
 }
@@ -27,7 +30,7 @@ Status collect(Session& session, Workplace& place, const std::string& text, std:
       const auto reference = TRY(oci::Reference::parse(name.reference));
       if (reference.familiar_name() != given->familiar_name()) continue;
       TRY(place.store.acquire_name(place.lease, session.scope, reference));
-      add_item(items, name.target, name.media_type, reference);
+      add_item(items, name.target, name.media_type, image::Holder({reference}), reference);
       any = true;
     }
     if (any) return {};
@@ -35,29 +38,47 @@ Status collect(Session& session, Workplace& place, const std::string& text, std:
   const auto found = TRY(find_and_hold(place.store, place.lease, session.scope, text));
   std::optional<oci::Reference> name;
   if (auto reference = oci::Reference::parse(text)) {
-    const auto& names = found.references;
-    if (std::find(names.begin(), names.end(), reference->canonical()) != names.end()) name = std::move(*reference);
+    const auto& names = found.holder.names();
+    if (std::find(names.begin(), names.end(), *reference) != names.end()) name = std::move(*reference);
   }
-  add_item(items, found.target, found.media_type, name);
+  add_item(items, found.target, found.media_type, found.holder, name);
   return {};
 }
 
-/// Layers that were never needed here are fetched now: an archive holds all of them.
+/// Layers of an image that were never needed here, or that are somebody else's as far as this store knows: under the
+/// first name that they can be had under.
+Status fetch(Session& session, const image::Images& images, const image::Holder& holder, const oci::Manifest& manifest,
+             progress::Sink& sink, progress::VertexId vertex) {
+  auto whole = holder.has_all(images.store, manifest);
+  if (whole || whole.error().code() != Code::kNotFound) return whole;
+  if (holder.names().empty())
+    return std::unexpected(
+        std::move(whole).error().with_hint("an image without a name is saved when all of it was here when it was made: "
+                                           "give it a name ('slipway tag'), save that"));
+  Status first;
+  for (const auto& name : holder.names()) {
+    const Status fetched = context(images.fetch_named(name, manifest, sink, vertex, session.cancel),
+                                   "while collecting the layers of {}", name.familiar());
+    if (fetched || fetched.error().code() == Code::kCancelled) return fetched;
+    if (first) first = fetched;
+  }
+  return first;
+}
+
+/// Before the first byte is written: an archive holds all layers.
 Status complete(Session& session, Workplace& place, const std::vector<image::SaveItem>& items, progress::Sink& sink) {
   const auto images = place.images();
   progress::VertexId vertex = 0;
   for (const auto& item : items) {
-    if (item.references.empty()) continue;
-    const auto& name = item.references.front();
-    sink.on(progress::Started{++vertex, "collecting " + name.familiar()});
+    sink.on(progress::Started{++vertex, "collecting " + item.target.text()});
     const auto fetch_all = [&]() -> Status {
-      for (const auto& one : TRY(image::present_images(place.store, item.target, item.media_type)))
-        TRY(images.fetch_named(name, one.manifest, sink, vertex, session.cancel));
+      for (const auto& one : TRY(image::present_images(place.store, item.holder, item.target, item.media_type)))
+        TRY(fetch(session, images, item.holder, one.manifest, sink, vertex));
       return {};
     };
     const Status fetched = fetch_all();
     sink.on(progress::Finished{vertex, fetched ? "" : fetched.error().message()});
-    TRY(context(fetched, "while collecting the layers of {}", name.familiar()));
+    TRY(fetched);
   }
   return {};
 }

@@ -83,8 +83,9 @@ Result<Input> open_input(const std::string& path, const Cancel& cancel) {
   return Input{std::move(file), std::move(source)};
 }
 
-Result<std::string> image_id(store::Store& store, const oci::Digest& target, const std::string& media_type) {
-  return TRY(image::details(store, target, media_type, std::nullopt)).config.digest().text();
+Result<std::string> image_id(store::Store& store, const image::Holder& holder, const oci::Digest& target,
+                             const std::string& media_type) {
+  return TRY(image::details(store, holder, target, media_type, std::nullopt)).config.digest().text();
 }
 
 }  // namespace slipway::cli

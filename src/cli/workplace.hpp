@@ -50,7 +50,7 @@ struct Input {
 [[nodiscard]] Result<std::optional<oci::Platform>> wanted_platform(const Arguments& arguments);
 
 /// Docker's image id of a target: the digest of the config for this platform, or of the first that is here.
-[[nodiscard]] Result<std::string> image_id(store::Store& store, const oci::Digest& target,
+[[nodiscard]] Result<std::string> image_id(store::Store& store, const image::Holder& holder, const oci::Digest& target,
                                            const std::string& media_type);
 
 }  // namespace slipway::cli

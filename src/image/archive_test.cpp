@@ -137,7 +137,7 @@ class ArchiveTest : public testing::Test {
     return loaded.error().code();
   }
   Details details_of(const Loaded& loaded) {
-    auto found = details(store_, loaded.target, loaded.media_type, oci::Platform::host());
+    auto found = details(store_, Holder(loaded.references), loaded.target, loaded.media_type, oci::Platform::host());
     EXPECT_TRUE(found) << found.error().message();
     return *found;
   }
@@ -298,8 +298,10 @@ TEST_F(ArchiveTest, BothDescriptionsInOne) {
 TEST_F(ArchiveTest, SaveAndLoadAreInverse) {
   const auto original = load_bytes(sample_.docker()).value().front();
   for (const auto kind : {ArchiveKind::kBoth, ArchiveKind::kOciOnly}) {
-    const std::string bytes = saved({{original.references, original.target, original.media_type}}, kind);
-    EXPECT_EQ(bytes, saved({{original.references, original.target, original.media_type}}, kind));  // deterministic
+    const std::string bytes =
+        saved({{original.references, original.target, original.media_type, Holder(original.references)}}, kind);
+    EXPECT_EQ(bytes, saved({{original.references, original.target, original.media_type, Holder(original.references)}},
+                           kind));  // deterministic
     auto other = store::Store::open(directory_.path() + fmt::format("/other{}", static_cast<int>(kind)), {}).value();
     const auto lease = other.lease("test").value();
     const auto loaded = load(other, lease, source_of(bytes), {});
@@ -316,9 +318,9 @@ TEST_F(ArchiveTest, SeveralImagesShareBlobs) {
   const std::string rootfs = sample_.lower;
   const auto two = import_rootfs(store_, lease_, source_of(rootfs), oci::Platform::host(), {}).value();
   const auto name = oci::Reference::parse("base:1").value();
-  const std::string bytes = saved({{one.references, one.target, one.media_type},
-                                   {{name}, two.target, two.media_type},
-                                   {{}, one.target, one.media_type}});
+  const std::string bytes = saved({{one.references, one.target, one.media_type, Holder(one.references)},
+                                   {{name}, two.target, two.media_type, Holder({name})},
+                                   {{}, one.target, one.media_type, Holder({})}});
   const auto loaded = load_bytes(bytes);
   ASSERT_TRUE(loaded) << loaded.error().message();
   ASSERT_EQ(loaded->size(), 2u);
@@ -328,7 +330,7 @@ TEST_F(ArchiveTest, SeveralImagesShareBlobs) {
 TEST_F(ArchiveTest, SaveNeedsTheBlobs) {
   const auto one = load_bytes(sample_.docker()).value().front();
   ASSERT_EQ(::unlink((store_.root() + "/blobs/sha256/" + hex_of(sample_.upper)).c_str()), 0);
-  const auto status = save(store_, {{{}, one.target, one.media_type}}, ArchiveKind::kBoth,
+  const auto status = save(store_, {{{}, one.target, one.media_type, Holder({})}}, ArchiveKind::kBoth,
                            [](std::string_view) -> Status { return {}; }, {});
   ASSERT_FALSE(status);
 }
@@ -336,7 +338,8 @@ TEST_F(ArchiveTest, SaveNeedsTheBlobs) {
 TEST_F(ArchiveTest, SkopeoReadsWhatWeWrite) {
   const auto image = load_bytes(sample_.docker()).value().front();
   const std::string path = directory_.path() + "/saved.tar";
-  ASSERT_TRUE(sys::replace_file(path, saved({{{image.references[0]}, image.target, image.media_type}}), 0600));
+  ASSERT_TRUE(sys::replace_file(
+      path, saved({{{image.references[0]}, image.target, image.media_type, Holder(image.references)}}), 0600));
   for (const std::string transport : {"docker-archive:", "oci-archive:"}) {
     const auto run = sys::run(
         {.argv = {"skopeo", "inspect", "--config", "--raw", transport + path},

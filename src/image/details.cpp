@@ -1,24 +1,29 @@
 // details, find: the documents behind a name, and the name behind what a user typed (image.hpp).
 #include <algorithm>
-#include <deque>
 #include <map>
 
 #include "base/text.hpp"
 #include "image/image.hpp"
+#include "image/walk.hpp"
 
 namespace slipway::image {
 namespace {
 
 constexpr int kIndexDepth = 4;
-constexpr std::size_t kDocumentVisits = 10'000;
+
+Error not_here(const oci::Descriptor& entry, const oci::Platform& platform) {
+  return Error(Code::kNotFound, fmt::format("its image for {}, {}, is not here", platform.text(), entry.digest.text()))
+      .with_hint(fmt::format("`slipway pull --platform {}` fetches it", platform.text()));
+}
 
 /// The manifest for `platform`, through indexes.
-Result<oci::Manifest> manifest_for(store::Store& store, oci::Digest digest, std::string media_type,
-                                   const oci::Platform& platform) {
+Result<oci::Manifest> manifest_for(store::Store& store, const Holder& holder, oci::Digest digest,
+                                   std::string media_type, const oci::Platform& platform) {
   for (int depth = 0; depth < kIndexDepth; ++depth) {
     std::string raw = TRY(store.read_blob(digest, oci::kManifestLimit));
     if (!oci::media_type::is_index(media_type)) return oci::Manifest::parse(std::move(raw), media_type);
     const auto entry = TRY(TRY(oci::Index::parse(std::move(raw), media_type)).select(platform));
+    if (!TRY(holder.has(store, digest, entry.digest))) return std::unexpected(not_here(entry, platform));
     digest = entry.digest;
     media_type = entry.media_type;
   }
@@ -26,11 +31,19 @@ Result<oci::Manifest> manifest_for(store::Store& store, oci::Digest digest, std:
 }
 
 /// The manifest for this machine, or the first that is here.
-Result<oci::Manifest> any_manifest(store::Store& store, const oci::Digest& digest, const std::string& media_type) {
-  auto own = manifest_for(store, digest, media_type, oci::Platform::host());
+Result<oci::Manifest> any_manifest(store::Store& store, const Holder& holder, const oci::Digest& digest,
+                                   const std::string& media_type) {
+  auto own = manifest_for(store, holder, digest, media_type, oci::Platform::host());
   if (own || own.error().code() != Code::kNotFound) return own;
-  auto here = TRY(present_images(store, digest, media_type));
+  auto here = TRY(present_images(store, holder, digest, media_type));
   return here.empty() ? std::move(own) : std::move(here[0].manifest);
+}
+
+Result<oci::ImageConfig> config_of(store::Store& store, const Holder& holder, const oci::Manifest& manifest) {
+  const oci::Digest& config = manifest.config().digest;
+  if (!TRY(holder.has(store, manifest.digest(), config)))
+    return fail(Code::kNotFound, "its config {} is not here", config.text());
+  return oci::ImageConfig::parse(TRY(store.read_blob(config, oci::kConfigLimit)));
 }
 
 /// Bytes of all layers: unpacked where that is known, else as they are stored.
@@ -71,9 +84,33 @@ std::map<oci::Digest, Target> by_target(const std::vector<store::Name>& names) {
   return targets;
 }
 
+Holder holder_of(const std::vector<std::string>& names) {
+  std::vector<oci::Reference> references;
+  for (const auto& name : names)
+    if (auto reference = oci::Reference::parse(name)) references.push_back(*std::move(reference));
+  return Holder(std::move(references));
+}
+
+/// By its id.
 Found found(const oci::Digest& digest, const std::map<oci::Digest, Target>& targets) {
   const Target& target = targets.at(digest);
-  return {digest, target.media_type, target.references};
+  return {digest, target.media_type, target.references, holder_of(target.references)};
+}
+
+/// By one of its names, or by name@digest: those of that repository.
+std::optional<Found> by_name(const oci::Reference& wanted, const std::map<oci::Digest, Target>& targets) {
+  for (const auto& [digest, target] : targets)
+    if (std::ranges::find(target.references, wanted.canonical()) != target.references.end())
+      return Found{digest, target.media_type, target.references, Holder({wanted})};
+  if (!wanted.digest()) return std::nullopt;
+  const auto target = targets.find(*wanted.digest());
+  if (target == targets.end()) return std::nullopt;
+  Found named = found(target->first, targets);
+  std::vector<oci::Reference> names = named.holder.names();
+  std::erase_if(names, [&](const auto& name) { return name.familiar_name() != wanted.familiar_name(); });
+  if (names.empty()) return std::nullopt;
+  named.holder = Holder(std::move(names));
+  return named;
 }
 
 /// By the digest, or a beginning of it, of a config (docker's image id) or of what a name points at.
@@ -84,7 +121,7 @@ Result<std::optional<oci::Digest>> by_id(store::Store& store, const std::map<oci
     bool fits = digest.hex().starts_with(hex);
     if (!fits) {
       // an image whose documents are broken has no id to be found by; its names still work
-      const auto images = present_images(store, digest, target.media_type);
+      const auto images = present_images(store, holder_of(target.references), digest, target.media_type);
       fits = images && std::ranges::any_of(*images, [&](const PresentImage& image) {
                return image.manifest.config().digest.hex().starts_with(hex);
              });
@@ -98,39 +135,28 @@ Result<std::optional<oci::Digest>> by_id(store::Store& store, const std::map<oci
 
 }  // namespace
 
-Result<std::vector<PresentImage>> present_images(const store::Store& store, const oci::Digest& target,
-                                                 const std::string& media_type) {
+Result<std::vector<PresentImage>> present_images(const store::Store& store, const Holder& holder,
+                                                 const oci::Digest& target, const std::string& media_type) {
   std::vector<PresentImage> out;
-  std::deque<std::pair<oci::Descriptor, int>> queue;
-  queue.emplace_back(oci::Descriptor{.media_type = media_type, .digest = target}, 0);
-  for (std::size_t visits = 0; !queue.empty(); ++visits) {
-    if (visits > kDocumentVisits) return fail(Code::kResourceExhausted, "the image has too many manifests");
-    const auto [descriptor, depth] = std::move(queue.front());
-    queue.pop_front();
-    auto raw = store.read_blob(descriptor.digest, oci::kManifestLimit);
-    if (!raw && raw.error().code() == Code::kNotFound && depth > 0) continue;
-    std::string bytes = TRY(std::move(raw));
-    if (!oci::media_type::is_index(descriptor.media_type)) {
-      auto manifest = TRY(oci::Manifest::parse(std::move(bytes), descriptor.media_type));
-      out.push_back({descriptor, std::move(manifest)});
-      continue;
-    }
-    if (depth == kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
-    const auto index = TRY(oci::Index::parse(std::move(bytes), descriptor.media_type));
-    for (const auto& entry : index.manifests())
-      if (!oci::is_attestation(entry) &&
-          (oci::media_type::is_manifest(entry.media_type) || oci::media_type::is_index(entry.media_type)))
-        queue.emplace_back(entry, depth + 1);
-  }
+  const auto is_image = [](const oci::Descriptor& entry) {
+    return !oci::is_attestation(entry) &&
+           (oci::media_type::is_manifest(entry.media_type) || oci::media_type::is_index(entry.media_type));
+  };
+  const Cancel never;
+  const Walk walk{store, holder, never, is_image};
+  TRY(walk.run({.media_type = media_type, .digest = target}, [&](const Walked& at) -> Status {
+    if (at.manifest) out.push_back({at.descriptor, *at.manifest});
+    return {};
+  }));
   return out;
 }
 
-Result<Details> details(store::Store& store, const oci::Digest& target, const std::string& media_type,
-                        const std::optional<oci::Platform>& platform) {
+Result<Details> details(store::Store& store, const Holder& holder, const oci::Digest& target,
+                        const std::string& media_type, const std::optional<oci::Platform>& platform) {
   auto read = [&]() -> Result<Details> {
-    auto manifest = platform ? TRY(manifest_for(store, target, media_type, *platform))
-                             : TRY(any_manifest(store, target, media_type));
-    auto config = TRY(oci::ImageConfig::parse(TRY(store.read_blob(manifest.config().digest, oci::kConfigLimit))));
+    auto manifest = platform ? TRY(manifest_for(store, holder, target, media_type, *platform))
+                             : TRY(any_manifest(store, holder, target, media_type));
+    auto config = TRY(config_of(store, holder, manifest));
     const std::int64_t size = TRY(size_of(store, manifest, config));
     return Details{target, media_type, std::move(manifest), std::move(config), size};
   };
@@ -145,19 +171,7 @@ Result<Found> find(store::Store& store, std::string_view scope, const std::strin
   if (is_id && bare.size() == 64)
     if (const auto match = TRY(by_id(store, targets, bare, text))) return found(*match, targets);
   if (const auto reference = oci::Reference::parse(text)) {
-    const std::string wanted = reference->canonical();
-    for (const auto& [digest, target] : targets) {
-      const auto& names = target.references;
-      if (std::find(names.begin(), names.end(), wanted) != names.end()) return found(digest, targets);
-    }
-    if (reference->digest()) {  // name@digest: what any name of this repository points at
-      if (const auto target = targets.find(*reference->digest()); target != targets.end()) {
-        for (const auto& name : target->second.references) {
-          const auto other = oci::Reference::parse(name);
-          if (other && other->familiar_name() == reference->familiar_name()) return found(target->first, targets);
-        }
-      }
-    }
+    if (auto named = by_name(*reference, targets)) return *std::move(named);
   } else if (!is_id) {
     return std::unexpected(std::move(reference).error());
   }

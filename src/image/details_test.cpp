@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "image/image.hpp"
+#include "image/proofs.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::image {
@@ -27,7 +28,16 @@ class DetailsTest : public testing::Test {
         oci::Family::kOci,
         {.media_type = std::string(oci::media_type::kOciConfig), .digest = blob.digest, .size = blob.size}, {});
     EXPECT_TRUE(store_.put_blob(lease_, manifest.raw()));
+    EXPECT_TRUE(note_own_blobs(store::Origins(store_), manifest));
     return {manifest.descriptor(), config.digest()};
+  }
+  /// An index that was made here, of images that were.
+  oci::Index index_of(const std::vector<oci::Descriptor>& entries) {
+    auto index = oci::Index::make(oci::Family::kOci, entries);
+    EXPECT_TRUE(store_.put_blob(lease_, index.raw()));
+    for (const auto& entry : entries)
+      EXPECT_TRUE(store::Origins(store_).note(store::Origin::image(index.digest()), entry.digest));
+    return index;
   }
   void name(const std::string& text, const oci::Digest& target,
             std::string_view media_type = oci::media_type::kOciManifest) {
@@ -76,20 +86,20 @@ TEST_F(DetailsTest, AnIndexIsShownByThePlatformThatIsHere) {
   auto provenance = two.manifest;
   provenance.annotations = {{"vnd.docker.reference.type", "attestation-manifest"}};
   entries.push_back(provenance);
-  const auto index = oci::Index::make(oci::Family::kOci, entries);
-  ASSERT_TRUE(store_.put_blob(lease_, index.raw()));
+  const auto index = index_of(entries);
   const std::string type = index.media_type();
 
-  const auto here = present_images(store_, index.digest(), type);
+  const auto here = present_images(store_, Holder({}), index.digest(), type);
   ASSERT_TRUE(here);
   ASSERT_EQ(here->size(), 2U);
   EXPECT_EQ((*here)[0].descriptor.platform, riscv);
   EXPECT_EQ((*here)[1].manifest.digest(), one.manifest.digest);
 
   const bool own = oci::Platform::host().accepts(arm);
-  EXPECT_EQ(details(store_, index.digest(), type, std::nullopt)->config.view().author, own ? "arm" : "riscv");
-  EXPECT_EQ(details(store_, index.digest(), type, arm)->config.view().author, "arm");
-  EXPECT_EQ(details(store_, index.digest(), type, other).error().code(), Code::kNotFound);
+  EXPECT_EQ(details(store_, Holder({}), index.digest(), type, std::nullopt)->config.view().author,
+            own ? "arm" : "riscv");
+  EXPECT_EQ(details(store_, Holder({}), index.digest(), type, arm)->config.view().author, "arm");
+  EXPECT_EQ(details(store_, Holder({}), index.digest(), type, other).error().code(), Code::kNotFound);
 
   name("app:1", index.digest(), type);
   EXPECT_EQ(found(one.id.text()), index.digest().text());  // by the id of any of its platforms
@@ -122,20 +132,59 @@ TEST_F(DetailsTest, AnIndexGivesThePlatformsImage) {
   auto here = make("here", host).manifest, there = make("there", other).manifest;
   here.platform = host;
   there.platform = other;
-  const auto index = oci::Index::make(oci::Family::kOci, {there, here});
-  ASSERT_TRUE(store_.put_blob(lease_, index.raw()));
-  const auto mine = details(store_, index.digest(), index.media_type(), host);
+  const auto index = index_of({there, here});
+  const auto mine = details(store_, Holder({}), index.digest(), index.media_type(), host);
   ASSERT_TRUE(mine) << mine.error().message();
   EXPECT_EQ(mine->config.view().author, "here");
   EXPECT_EQ(mine->target, index.digest());
-  EXPECT_EQ(details(store_, index.digest(), index.media_type(), other)->config.view().author, "there");
+  EXPECT_EQ(details(store_, Holder({}), index.digest(), index.media_type(), other)->config.view().author, "there");
   other.architecture = "riscv64";
-  EXPECT_FALSE(details(store_, index.digest(), index.media_type(), other));
+  EXPECT_FALSE(details(store_, Holder({}), index.digest(), index.media_type(), other));
+}
+
+/// Anybody can write an index that names somebody else's manifest, and a manifest that names a config.
+TEST_F(DetailsTest, WhatIsNotKnownToBeTheHoldersIsNotHere) {
+  const auto host = oci::Platform::host(), other = *oci::Platform::parse("linux/s390x");
+  auto mine = make("mine", host).manifest, secret = make("secret", other).manifest;
+  mine.platform = host;
+  secret.platform = other;
+  const auto index = oci::Index::make(oci::Family::kOci, {mine, secret});
+  ASSERT_TRUE(store_.put_blob(lease_, index.raw()));
+  const store::Origins origins(store_);
+  const store::Origin theirs{"registry.example", "team/app"};
+  for (const auto& served : {index.digest(), mine.digest}) ASSERT_TRUE(origins.note(theirs, served));
+  const auto& type = index.media_type();
+  const Holder thief({oci::Reference::parse("registry.example/team/app:1").value()});
+  const auto here = present_images(store_, thief, index.digest(), type);
+  ASSERT_TRUE(here) << here.error().message();
+  ASSERT_EQ(here->size(), 1U);
+  EXPECT_EQ(here->front().manifest.digest(), mine.digest);
+  const auto shown = details(store_, thief, index.digest(), type, other);
+  ASSERT_FALSE(shown);
+  EXPECT_EQ(shown.error().code(), Code::kNotFound);
+  EXPECT_TRUE(present_images(store_, Holder({}), index.digest(), type)->empty()) << "nobody made it here";
+  EXPECT_EQ(present_images(store_, Holder::maker(), index.digest(), type)->size(), 2U);
+  name("registry.example/team/app:1", index.digest(), type);
+  name("mine:1", index.digest(), type);
+  EXPECT_EQ(find(store_, "default", "mine:1")->holder.names().size(), 1U);
+  EXPECT_EQ(find(store_, "default", index.digest().hex())->holder.names().size(), 2U);
+}
+
+TEST_F(DetailsTest, AnIndexThatTellsAWrongSizeIsNamed) {
+  auto one = make("one", *oci::Platform::parse("linux/s390x")).manifest;
+  one.size += 1;
+  const auto index = index_of({one});
+  const auto here = present_images(store_, Holder({}), index.digest(), index.media_type());
+  ASSERT_FALSE(here);
+  EXPECT_EQ(here.error().code(), Code::kDataLoss);
+  for (const auto& digest : {one.digest, index.digest()})
+    EXPECT_TRUE(here.error().what().contains(digest.text())) << here.error().what();
 }
 
 TEST_F(DetailsTest, AMissingDocumentIsAnErrorThatNamesTheImage) {
   const auto digest = oci::Digest::of("nothing");
-  const auto none = details(store_, digest, std::string(oci::media_type::kOciManifest), oci::Platform::host());
+  const auto none =
+      details(store_, Holder({}), digest, std::string(oci::media_type::kOciManifest), oci::Platform::host());
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().contexts().back(), "while reading image " + digest.text());
 }

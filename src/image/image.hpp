@@ -15,6 +15,7 @@
 #include "base/cancel.hpp"
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "image/holder.hpp"
 #include "layer/layer.hpp"
 #include "oci/image.hpp"
 #include "oci/reference.hpp"
@@ -116,6 +117,7 @@ struct SaveItem {
   std::vector<oci::Reference> references;  ///< may be empty
   oci::Digest target;
   std::string media_type;
+  Holder holder;                                        ///< nothing is written that is not its
   std::map<std::string, std::string> annotations = {};  ///< of its descriptor in index.json
 };
 [[nodiscard]] Status save(store::Store& store, const std::vector<SaveItem>& items, ArchiveKind kind,
@@ -160,18 +162,20 @@ struct Details {
   oci::ImageConfig config;
   std::int64_t size = 0;  ///< unpacked bytes of all layers where known, else blob bytes
 };
-/// `platform`: nothing for this machine's, or the first that is here where there is none for this machine.
-[[nodiscard]] Result<Details> details(store::Store& store, const oci::Digest& target, const std::string& media_type,
-                                      const std::optional<oci::Platform>& platform);
+/// `platform`: nothing for this machine's, or the first that is here where there is none for this machine. What is not
+/// the holder's is not here.
+[[nodiscard]] Result<Details> details(store::Store& store, const Holder& holder, const oci::Digest& target,
+                                      const std::string& media_type, const std::optional<oci::Platform>& platform);
 
 /// The manifest of one platform that is here.
 struct PresentImage {
   oci::Descriptor descriptor;
   oci::Manifest manifest;
 };
-/// The images that are here of a manifest or index (of which only some may have been pulled), in its order; no
-/// attestations.
-[[nodiscard]] Result<std::vector<PresentImage>> present_images(const store::Store& store, const oci::Digest& target,
+/// The images that are here, and the holder's, of a manifest or index (of which only some may have been pulled), in its
+/// order; no attestations.
+[[nodiscard]] Result<std::vector<PresentImage>> present_images(const store::Store& store, const Holder& holder,
+                                                               const oci::Digest& target,
                                                                const std::string& media_type);
 
 /// Resolves what a user typed: a reference, an image id (config digest) or a unique prefix of one.
@@ -179,6 +183,7 @@ struct Found {
   oci::Digest target;
   std::string media_type;
   std::vector<std::string> references;
+  Holder holder;  ///< by a name it was found by, else all that it has
 };
 [[nodiscard]] Result<Found> find(store::Store& store, std::string_view scope, const std::string& text);
 

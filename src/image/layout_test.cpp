@@ -26,8 +26,11 @@ class Layout : public ::testing::Test {
     return built;
   }
   Status save(const Built& built, const std::vector<std::string>& names) {
-    SaveItem item{
-        .references = {}, .target = built.digest(), .media_type = built.media_type, .annotations = {{"k", "v"}}};
+    SaveItem item{.references = {},
+                  .target = built.digest(),
+                  .media_type = built.media_type,
+                  .holder = Holder::maker(),
+                  .annotations = {{"k", "v"}}};
     for (const auto& name : names) item.references.push_back(reference(name));
     return save_layout(place_.store, {item}, path_, {});
   }

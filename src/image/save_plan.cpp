@@ -1,26 +1,20 @@
 #include "image/save_plan.hpp"
 
 #include <algorithm>
-#include <deque>
 
 #include "image/layer_check.hpp"
+#include "image/walk.hpp"
 #include "oci/canonical_json.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::image {
-namespace {
-
-constexpr int kIndexDepth = 4;
-constexpr std::size_t kDocumentVisits = 10'000;
-
-}  // namespace
 
 std::string blob_path(const oci::Digest& digest) { return "blobs/sha256/" + digest.hex(); }
 
 Status SavePlan::add(const SaveItem& item) {
   const std::string raw = TRY(store_.read_blob(item.target, oci::kManifestLimit));
   oci::Descriptor top{.media_type = item.media_type, .digest = item.target, .size = std::ssize(raw)};
-  TRY(walk(top));
+  TRY(walk(top, item.holder));
   top.annotations = item.annotations;
   for (const auto& name : item.references) {
     oci::Descriptor entry = top;
@@ -51,47 +45,30 @@ std::string SavePlan::manifest() const {
   return json.take();
 }
 
-Status SavePlan::walk(const oci::Descriptor& top) {
-  struct Visit {
-    oci::Descriptor descriptor;
-    int depth = 0;
-  };
-  std::deque<Visit> queue = {{top, 0}};
-  std::size_t images = 0, visits = 0;
-  while (!queue.empty()) {
-    TRY(cancel_.check());
-    if (++visits > kDocumentVisits) return fail(Code::kResourceExhausted, "the image has too many manifests");
-    const Visit visit = std::move(queue.front());
-    queue.pop_front();
-    const auto& descriptor = visit.descriptor;
-    auto read = store_.read_blob(descriptor.digest, oci::kManifestLimit);
-    if (!read && read.error().code() == Code::kNotFound && visit.depth > 0) continue;  // another platform's
-    std::string raw = TRY(std::move(read));
-    if (oci::media_type::is_index(descriptor.media_type)) {
-      if (visit.depth >= kIndexDepth) return fail(Code::kInvalidArgument, "indexes are nested too deep");
-      take(descriptor);
-      const oci::Index index = TRY(oci::Index::parse(std::move(raw), descriptor.media_type));
-      for (const auto& entry : index.manifests()) queue.push_back({entry, visit.depth + 1});
-      continue;
+Status SavePlan::walk(const oci::Descriptor& top, const Holder& holder) {
+  bool any = false;
+  const Walk walk{store_, holder, cancel_};
+  TRY(walk.run(top, [&](const Walked& at) -> Status {
+    if (!at.manifest) {
+      take(at.descriptor);
+      return {};
     }
-    const auto manifest = TRY(oci::Manifest::parse(std::move(raw), descriptor.media_type));
-    const Status complete = check(manifest);
-    if (!complete && complete.error().code() == Code::kNotFound && visit.depth > 0) continue;
-    TRY(complete);
-    const auto diffs = TRY(diffs_of(store_, manifest));
-    for (std::size_t i = 0; i < diffs.size(); ++i) TRY(verify_layer(store_, manifest.layers()[i], diffs[i], cancel_));
-    take(descriptor);
-    take(manifest.config());
-    for (const auto& layer : manifest.layers()) take(layer);
-    ++images;
-  }
-  if (images == 0) return fail(Code::kNotFound, "nothing of image {} is here; pull it first", top.digest.text());
+    const Status whole = holder.has_all(store_, *at.manifest);
+    if (!whole && whole.error().code() == Code::kNotFound && at.depth > 0) return {};  // another platform's
+    TRY(whole);
+    any = true;
+    return add_image(at.descriptor, *at.manifest);
+  }));
+  if (!any) return fail(Code::kNotFound, "nothing of image {} is here; pull it first", top.digest.text());
   return {};
 }
 
-Status SavePlan::check(const oci::Manifest& manifest) {
-  (void)TRY(store_.open_blob(manifest.config().digest));
-  for (const auto& layer : manifest.layers()) (void)TRY(store_.open_blob(layer.digest));
+Status SavePlan::add_image(const oci::Descriptor& descriptor, const oci::Manifest& manifest) {
+  const auto diffs = TRY(diffs_of(store_, manifest));
+  for (std::size_t i = 0; i < diffs.size(); ++i) TRY(verify_layer(store_, manifest.layers()[i], diffs[i], cancel_));
+  take(descriptor);
+  take(manifest.config());
+  for (const auto& layer : manifest.layers()) take(layer);
   return {};
 }
 
@@ -100,7 +77,7 @@ void SavePlan::take(const oci::Descriptor& descriptor) {
 }
 
 Status SavePlan::add_docker_entry(const SaveItem& item) {
-  const auto found = details(store_, item.target, item.media_type, std::nullopt);
+  const auto found = details(store_, item.holder, item.target, item.media_type, std::nullopt);
   if (!found && found.error().code() == Code::kNotFound) return {};  // incomplete: for OCI readers only
   const auto image = TRY(found);
   const std::string config = blob_path(image.manifest.config().digest);

@@ -29,8 +29,8 @@ class SavePlan {
     std::vector<std::string> names, layers;
   };
 
-  [[nodiscard]] Status walk(const oci::Descriptor& top);
-  [[nodiscard]] Status check(const oci::Manifest& manifest);
+  [[nodiscard]] Status walk(const oci::Descriptor& top, const Holder& holder);
+  [[nodiscard]] Status add_image(const oci::Descriptor& descriptor, const oci::Manifest& manifest);
   void take(const oci::Descriptor& descriptor);
   [[nodiscard]] Status add_docker_entry(const SaveItem& item);
 

@@ -115,6 +115,7 @@ class Upstream:
 
     def __init__(self):
         self.blobs, self.manifests, self.tags = {}, {}, {}
+        self.kinds = {}         # media types of manifests that are none of OCI's
         self.seen = []
         self.fail = 0           # a status for everything
         self.retry_after = ""   # and the header to it
@@ -169,7 +170,7 @@ class Upstream:
             data = self.manifests.get(digest)
             if data is None:
                 return self.send(handler, 404, b"", "text/plain", with_body)
-            return self.send(handler, 200, data, OCI_MANIFEST, with_body, digest)
+            return self.send(handler, 200, data, self.kinds.get(digest, OCI_MANIFEST), with_body, digest)
         data = self.blobs.get(name)
         if data is None:
             return self.send(handler, 404, b"", "text/plain", with_body)

@@ -17,7 +17,7 @@ import ssl
 import tarfile
 import threading
 
-from own_registry import OCI_CONFIG, OCI_MANIFEST, OwnRegistry, Upstream
+from own_registry import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, OwnRegistry, Upstream
 from support import Case, Registry, Slipway, base_tar, htpasswd, main, make_certificate, require, run, steps
 
 PASSWORD = "pa55-word-of-the-test"
@@ -603,6 +603,112 @@ class ForeignTest(RemotesCase):
                     self.assertEqual(2, sum(layer.removeprefix("sha256:") in path for path in mounts), requests)
                 fresh = self.other(f"fresh{number}")
                 fresh("pull", f"{self.server.host}/built/app{number}:1", env=self.auth)
+
+    def in_archive(self, *arguments):
+        """What an archive that is saved holds, as digests."""
+        path = self.folder / "saved.tar"
+        self.reader("save", "-o", path, *arguments)
+        with tarfile.open(path) as archive:
+            return {"sha256:" + name.rpartition("/")[2] for name in archive.getnames() if name.startswith("blobs/sha256/")}
+
+    def assert_not_saved(self, *arguments):
+        path = self.folder / "refused.tar"
+        done = self.reader("save", "-o", path, *arguments, check=False)
+        self.assertEqual(1, done.returncode, arguments)
+        self.assertFalse(path.exists())
+        return done
+
+    def test_nor_by_an_id_of_what_has_such_a_name(self):
+        self.pull_the_private_one()
+        manifest, config = self.serve_a_config_of_its_own()
+        self.reader.build(self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain"))
+        digest, identity = (hashlib.sha256(data).hexdigest() for data in (manifest, config))
+        for text in (self.theirs, self.theirs.replace(":1", f"@sha256:{digest}"), digest, digest[:12], "sha256:" + identity,
+                     identity[:12]):
+            with self.subTest(text):
+                self.assert_refused(self.assert_not_saved(text))
+        private = self.manifest["config"]["digest"]
+        self.assertLessEqual({self.digest, private, *self.layers}, self.in_archive(private))
+
+    def test_an_id_is_saved_under_that_name_which_has_the_layers(self):
+        self.reader.build(self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain"))
+        self.assert_refused(self.assert_not_saved(self.digest))
+        self.pull_the_private_one()
+        for text in (self.digest, self.digest[7:19], self.name):
+            self.assertLessEqual(set(self.layers), self.in_archive(text))
+        self.assert_refused(self.assert_not_saved(self.theirs))
+
+    def test_what_never_had_a_name_is_saved_when_all_of_it_was_here(self):
+        def built(source):
+            self.reader.build(source, env=self.auth)
+            return (set(self.reader("images", "-q", "--no-trunc", "-f", "dangling=true").out.split()) - before).pop()
+        self.give_base(self.reader)
+        before = set()
+        made = built(self.context("FROM base\nENV B=c\n", name="made"))
+        self.assertIn(made, self.in_archive(made))
+        before = {made}
+        lazy = built(self.context(f"FROM {self.name}\nENV B=c\n", name="lazy"))
+        self.assertIn("slipway tag", self.assert_not_saved(lazy).err)
+        self.pull_the_private_one()
+        self.assertIn("not known to belong", self.assert_not_saved(lazy).err)
+        self.reader("tag", lazy, "mine:1")
+        self.reader("save", "-o", self.folder / "named.tar", "mine:1", env=self.auth)
+        self.reader.assert_clean(self)
+
+    def test_nor_through_an_index_that_names_the_private_image(self):
+        """As an image for another platform, or as an attestation, which nobody pulls."""
+        plain = base_tar()
+        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {
+            "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(plain).hexdigest()]}}).encode()
+
+        def entry(data, kind, **more):
+            return {"mediaType": kind, "digest": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data), **more}
+        own = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": entry(config, OCI_CONFIG),
+                          "layers": [entry(plain, "application/vnd.oci.image.layer.v1.tar")]}).encode()
+        first = entry(own, OCI_MANIFEST, platform={"os": "linux", "architecture": "amd64"})
+        private = self.blob(self.digest)
+        for name, second in (("s390x", {"platform": {"os": "linux", "architecture": "s390x"}}),
+                             ("attestation", {"platform": {"os": "unknown", "architecture": "unknown"}, "annotations": {
+                                 "vnd.docker.reference.type": "attestation-manifest",
+                                 "vnd.docker.reference.digest": first["digest"]}})):
+            for loaded in (True, False):
+                with self.subTest(name, loaded=loaded):
+                    self.reader = self.other(f"{name}-{loaded}")
+                    if loaded:
+                        self.slipway("save", "-o", self.folder / "p.tar", self.name)
+                        self.reader("load", "-i", self.folder / "p.tar")
+                    else:
+                        self.pull_the_private_one()
+                    self.serve(own, config, plain)
+                    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX,
+                                        "manifests": [first, entry(private, OCI_MANIFEST, **second)]}).encode()
+                    digest = "sha256:" + hashlib.sha256(index).hexdigest()
+                    self.thief.kinds[digest] = OCI_INDEX
+                    self.serve(index)
+                    self.reader("pull", "--platform", "linux/amd64", self.theirs)
+                    want = {digest, first["digest"], *(entry(data, "")["digest"] for data in (config, plain))}
+                    for text in (self.theirs, self.theirs.replace(":1", "@" + digest), digest, digest[7:19]):
+                        self.assertEqual(want, self.in_archive(text), text)
+                    done = self.reader("inspect", "--platform", "linux/s390x", self.theirs, check=False)
+                    self.assertEqual(1, done.returncode, done.out)
+                    self.assertNotIn(self.manifest["config"]["digest"], done.out + self.reader("images", "--no-trunc",
+                                                                                               self.theirs).out)
+                    self.assertIn(self.layers[-1], self.in_archive(self.name))
+                    self.reader.assert_clean(self)
+
+    def test_an_index_that_tells_a_wrong_size_is_named(self):
+        entries = [{"mediaType": OCI_MANIFEST, "digest": self.digest, "size": len(self.blob(self.digest)),
+                    "platform": {"os": "linux", "architecture": architecture}} for architecture in ("amd64", "s390x")]
+        entries[1]["size"] += 1
+        index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+        digest = "sha256:" + hashlib.sha256(index).hexdigest()
+        self.thief.kinds[digest] = OCI_INDEX
+        self.serve(index, *(self.blob(layer) for layer in self.layers))
+        self.reader("pull", "--platform", "linux/amd64", self.theirs)
+        said = self.assert_not_saved(self.theirs).err
+        self.assertIn(f"the index {digest} says {entries[1]['size']}", said)
+        self.assertNotIn("fsck", said)
+        self.reader.assert_clean(self)
 
     def test_nor_when_the_bytes_come_later(self):
         plain = self.context(f"FROM {self.theirs}\nENV A=b\n", name="plain")

@@ -182,8 +182,12 @@ Status ExecutorCache::write(const build::Workshop& shop, const build::CacheableS
     TRY(sys::make_directories(directory, 0755));
     const std::string index = directory + "/index.json";  // an entry that has expired
     if (TRY(sys::lstat_at(AT_FDCWD, index))) TRY(sys::unlink_at(AT_FDCWD, index));
-    return image::save_layout(
-        shop.store, {{.references = {}, .target = target.digest, .media_type = target.media_type}}, directory, cancel);
+    return image::save_layout(shop.store,
+                              {{.references = {},
+                                .target = target.digest,
+                                .media_type = target.media_type,
+                                .holder = image::Holder::maker()}},
+                              directory, cancel);
   }
   const oci::Reference name = TRY(oci::Reference::parse(place(key)));
   const image::Images images{shop.store, shop.lease, client_, shop.scope};

@@ -65,6 +65,7 @@ Status write_layout(store::Store& store, const oci::Descriptor& manifest, const 
                             {{.references = {},
                               .target = manifest.digest,
                               .media_type = manifest.media_type,
+                              .holder = image::Holder::maker(),
                               .annotations = manifest.annotations}},
                             directory, cancel);
 }
