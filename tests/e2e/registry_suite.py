@@ -1032,7 +1032,7 @@ class MirrorTest(RegistryCase):
                     self.assertIn(f"a loop of mirrors stands behind the upstream {relay.host}", message)
             self.assertTrue(relay.via)
             for via in relay.via:  # and nothing else about the machine
-                self.assertRegex(via, r"\A1\.1 slipway-[0-9a-f]{32}(, 1\.1 slipway-[0-9a-f]{32}){%d}\Z" % between)
+                self.assertRegex(via, r"\A1\.1 slipway-[0-9a-f]{32}\Z")
             mirror.ask("GET", "/v2/", status=200)
 
     def test_what_a_mirror_says_of_itself_is_new_for_each_process(self):
