@@ -104,6 +104,7 @@ class GitSource final : public RemoteSource {
     return Definition("git")
         .add("remote", git.remote)  // a commit's id is no secret: only who can fetch it may have what it made
         .add("commit", commit_)
+        .add("credentials", repository_.with_credentials() ? "1" : "0")  // it is asked about each time (resolve)
         .add("subdir", git.subdir)
         .add("git dir", git.keep_git_dir.value_or(false) ? "1" : "0")
         .add("submodules", git.submodules.value_or(true) ? "1" : "0")
@@ -123,6 +124,12 @@ class GitSource final : public RemoteSource {
 };
 
 }  // namespace
+
+bool GitRepository::with_credentials() const {
+  if (git_.scheme == "ssh") return true;
+  return !git_.origin.empty() && (secret_for(setup_, "GIT_AUTH_HEADER", git_.origin) != nullptr ||
+                                  secret_for(setup_, "GIT_AUTH_TOKEN", git_.origin) != nullptr);
+}
 
 Result<std::vector<std::string>> GitRepository::environment() const {
   std::vector<std::string> out = {
@@ -214,7 +221,10 @@ Result<std::string> GitRepository::resolve(const Cancel& cancel) {
       return fail(Code::kDataLoss, "expected checksum to match {}, got {}", git_.checksum, commit);
     return commit;
   };
-  if (is_commit(git_.ref)) return checked(git_.ref, "");
+  if (is_commit(git_.ref)) {
+    if (with_credentials()) (void)TRY(run(setup_.scratch, {"ls-remote", "--", git_.remote, "HEAD"}, cancel));
+    return checked(git_.ref, "");
+  }
   std::vector<std::string> arguments = {"ls-remote", "--", git_.remote, git_.ref.empty() ? "HEAD" : git_.ref};
   if (!git_.ref.empty()) arguments.push_back(git_.ref + "^{}");
   const std::string listed = TRY(run(setup_.scratch, std::move(arguments), cancel));

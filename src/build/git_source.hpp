@@ -19,14 +19,17 @@ class GitRepository {
  public:
   GitRepository(GitReference reference, const GitSetup& setup) : git_(std::move(reference)), setup_(setup) {}
 
-  /// The commit that the reference means now: asks the server (ls-remote), unless it is a commit itself. Errors: "X has
-  /// no branch or tag Y", "expected checksum to match X, got Y".
+  /// The commit that the reference means now: asks the server (ls-remote), unless it is a commit itself and no
+  /// credentials are shown. Errors: "X has no branch or tag Y", "expected checksum to match X, got Y".
   [[nodiscard]] Result<std::string> resolve(const Cancel& cancel);
   /// Brings the commit into the existing, empty `directory`; with submodules, without ".git" unless it is kept.
   [[nodiscard]] Status check_out(const std::string& commit, const std::string& directory, const Cancel& cancel);
   /// The same for the subdirectory that the reference names: links in its path are followed inside the checkout.
   [[nodiscard]] Status bring_into(const std::string& commit, const std::string& directory, const Cancel& cancel);
   [[nodiscard]] const GitReference& reference() const { return git_; }
+  /// Whether the server is shown who asks: a secret for its origin, or ssh. What came so is for those who can ask
+  /// again.
+  [[nodiscard]] bool with_credentials() const;
 
  private:
   [[nodiscard]] Result<std::string> run(const std::string& directory, std::vector<std::string> arguments,

@@ -15,7 +15,7 @@ constexpr int kRetries = 2;
 constexpr int kFirstWaitMs = 250;
 constexpr std::size_t kNameLimit = 255;
 constexpr std::string_view kUnnamed = "__unnamed__";
-constexpr std::string_view kFacts = "slipway url 1";
+constexpr std::string_view kFacts = "slipway url 2";
 
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -110,9 +110,11 @@ struct RemoteFiles::Answer {
   std::optional<store::Blob> blob;  ///< the body of a success
 };
 
-/// A signed URL is a credential: its digest stands for it.
-std::string RemoteFiles::fact_id(const std::string& url) const {
-  return shop_.scope + " " + oci::Digest::of(url).text();
+/// A signed URL is a credential: its digest stands for it. What was had with credentials is known apart: it says
+/// nothing to those who have none.
+Result<std::string> RemoteFiles::fact_id(const http::Url& url) const {
+  const bool guarded = TRY(authorization(url)).has_value();
+  return shop_.scope + " " + oci::Digest::of(url.text()).text() + (guarded ? " with credentials" : "");
 }
 
 std::string shown_url(std::string_view url) {
@@ -120,8 +122,8 @@ std::string shown_url(std::string_view url) {
   return query == std::string_view::npos ? std::string(url) : std::string(url.substr(0, query)) + "?…";
 }
 
-Result<std::optional<RemoteFiles::Known>> RemoteFiles::recall(const std::string& url) const {
-  const auto text = TRY(shop_.store.recall("url", fact_id(url)));
+Result<std::optional<RemoteFiles::Known>> RemoteFiles::recall(const http::Url& url) const {
+  const auto text = TRY(shop_.store.recall("url", TRY(fact_id(url))));
   if (!text) return std::nullopt;
   const auto lines = split(*text, '\n');
   if (lines.size() != 7 || lines[0] != kFacts) return std::nullopt;
@@ -132,9 +134,9 @@ Result<std::optional<RemoteFiles::Known>> RemoteFiles::recall(const std::string&
   return Known{{*digest, *size, std::string(lines[4]), *modified}, std::string(lines[5]), std::string(lines[6])};
 }
 
-Status RemoteFiles::remember(const std::string& url, const Known& known) const {
+Status RemoteFiles::remember(const http::Url& url, const Known& known) const {
   const RemoteFile& file = known.file;
-  return shop_.store.remember("url", fact_id(url),
+  return shop_.store.remember("url", TRY(fact_id(url)),
                               fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", kFacts, file.digest.text(), file.size,
                                           file.modified, file.name, known.etag, known.last_modified));
 }
@@ -266,14 +268,16 @@ Result<RemoteFiles::Answer> RemoteFiles::get(const http::Url& start, const std::
 Result<RemoteFile> RemoteFiles::look(const std::string& text, const std::optional<oci::Digest>& checksum,
                                      progress::VertexId vertex, const Cancel& cancel) const {
   const http::Url url = TRY(http::Url::parse(text));
-  const auto known = TRY(recall(url.text()));
-  // Pinned and seen before: whatever the server has to say, only these bytes will do.
-  if (known && checksum == known->file.digest) return known->file;
+  const auto known = TRY(recall(url));
+  // Pinned and seen before: whatever the server has to say, only these bytes will do. Whether these credentials still
+  // get them is for the server to say.
+  const bool pinned = known && checksum == known->file.digest;
+  if (pinned && !TRY(authorization(url))) return known->file;
   std::vector<http::Header> conditions;
-  if (known && (!checksum || checksum->algorithm() != oci::Algorithm::kSha256)) {
-    if (!checksum && !known->etag.empty())
+  if (known && (!checksum || pinned)) {
+    if (!known->etag.empty())
       conditions.push_back({"If-None-Match", known->etag});
-    else if (!checksum && !known->last_modified.empty())
+    else if (!known->last_modified.empty())
       conditions.push_back({"If-Modified-Since", known->last_modified});
   }
   const Answer answer = TRY(get(url, conditions, checksum, vertex, cancel));
@@ -289,7 +293,7 @@ Result<RemoteFile> RemoteFiles::look(const std::string& text, const std::optiona
   // A file changed twice within a second has one Last-Modified: it says something only of a second that was over.
   const auto date = parse_http_date(headers.find("date").value_or(""));
   if (!modified || !date || *date - *modified < 2) fresh.last_modified.clear();
-  TRY(remember(url.text(), fresh));
+  TRY(remember(url, fresh));
   return fresh.file;
 }
 

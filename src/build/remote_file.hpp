@@ -5,7 +5,8 @@
 //
 // Redirects are followed here, at most 10, never from https to http; credentials (secrets HTTP_AUTH_TOKEN_host,
 // HTTP_AUTH_HEADER_host) go to the origin that the URL names and nowhere else. What a server said of a file (ETag,
-// Last-Modified) is remembered in the store: the next look is a conditional request.
+// Last-Modified) is remembered in the store: the next look is a conditional request. What was had with credentials is
+// remembered apart, and always asked for: who has none is to get what the server gives to nobody.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +53,9 @@ class RemoteFiles {
  private:
   struct Known;
   struct Answer;
-  [[nodiscard]] Result<std::optional<Known>> recall(const std::string& url) const;
-  [[nodiscard]] std::string fact_id(const std::string& url) const;
-  [[nodiscard]] Status remember(const std::string& url, const Known& known) const;
+  [[nodiscard]] Result<std::optional<Known>> recall(const http::Url& url) const;
+  [[nodiscard]] Result<std::string> fact_id(const http::Url& url) const;
+  [[nodiscard]] Status remember(const http::Url& url, const Known& known) const;
   [[nodiscard]] Result<std::optional<http::Header>> authorization(const http::Url& url) const;
   [[nodiscard]] Result<Answer> get(const http::Url& url, const std::vector<http::Header>& conditions,
                                    const std::optional<oci::Digest>& checksum, progress::VertexId vertex,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Where a build's files come from: ADD of URLs and git, contexts of every kind, named contexts."""
+import base64
 import bz2
 import email.utils
 import gzip
@@ -223,6 +224,30 @@ class UrlTest(SourceCase):
         self.files(dockerfile)
         self.server.pages = {}
         self.assertEqual({"a": "one"}, self.files(dockerfile))
+
+    def test_what_credentials_got_is_for_those_who_have_them(self):
+        body = b"of another team\n"
+
+        def page(handler):
+            if handler.headers.get("Authorization") != "Bearer s3cret":
+                return Server.send(handler, 401, b"")
+            if handler.headers.get("If-None-Match") == '"1"':
+                return Server.send(handler, 304, b"")
+            Server.send(handler, 200, body, {"ETag": '"1"'})
+
+        self.server.pages = {"/a": page}
+        (self.folder / "good").write_text("s3cret")
+        (self.folder / "bad").write_text("guess")
+        secret = f"id=HTTP_AUTH_TOKEN_127.0.0.1,src={self.folder}"
+        digest = hashlib.sha256(body).hexdigest()
+        pinned = f"FROM scratch\nADD --checksum=sha256:{digest} {self.server.url('/a')} /a\n"
+        self.assertEqual({"a": body.decode()}, self.files(pinned, "--secret", f"{secret}/good"))
+        for dockerfile in (pinned, pinned + "COPY . /b\n", f"FROM scratch\nADD {self.server.url('/a')} /a\n"):
+            for options in ([], ["--no-cache"], ["--secret", f"{secret}/bad"]):
+                self.assertIn("invalid response status 401", self.refused(dockerfile, *options))
+        before = len(self.server.seen)
+        self.assertEqual({"a": body.decode()}, self.files(pinned, "--secret", f"{secret}/good"))
+        self.assertEqual(['"1"'], [headers.get("If-None-Match") for _, _, headers in self.server.seen[before:]])
 
     def test_last_modified_of_this_second_is_not_trusted(self):
         state = {"body": b"one"}
@@ -483,6 +508,29 @@ ADD --exclude=docs {self.url}#main /less/
                                   f"id=GIT_AUTH_TOKEN,src={secret}")
         self.assertTrue(self.server.seen[0][2]["Authorization"].startswith("basic "))
         self.assertNotIn("gh_token", done.out + done.err)
+
+    def test_what_a_token_got_is_for_those_who_have_it(self):
+        backend, allowed = self.server.backend, "basic " + base64.b64encode(b"x-access-token:gh_token").decode()
+
+        def guarded(handler, body):
+            if handler.headers.get("Authorization") != allowed:
+                return Server.send(handler, 401, b"", {"WWW-Authenticate": "Basic"})
+            return backend(handler, body)
+
+        pinned = f"FROM scratch\nADD {self.url}#{self.first} /a/\n"
+        self.assertEqual("one\n", self.files(pinned)["a/file"])
+        before = len(self.server.seen)
+        self.files(pinned)
+        self.assertEqual(before, len(self.server.seen), "what is public is not asked for again")
+        private = f"FROM scratch\nADD {self.url}#{self.second} /a/\n"
+        self.server.backend = guarded
+        (self.folder / "good").write_text("gh_token")
+        (self.folder / "bad").write_text("guess")
+        secret = f"id=GIT_AUTH_TOKEN,src={self.folder}"
+        for _ in range(2):
+            self.assertEqual("two\n", self.files(private, "--secret", f"{secret}/good")["a/file"])
+        for options in ([], ["--no-cache"], ["--secret", f"{secret}/bad"]):
+            self.assertIn("cannot fetch", self.refused(private, *options))
 
     def test_git_as_context(self):
         (self.work / "docker").mkdir()
