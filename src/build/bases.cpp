@@ -5,13 +5,6 @@
 #include "build/definition.hpp"
 
 namespace slipway::build {
-namespace {
-
-/// That an image's layers came from its place, and were what its config says: it stays true when they are gone.
-constexpr std::string_view kFact = "proven base";
-
-}  // namespace
-
 Result<bool> Bases::proven(std::size_t vertex) {
   std::set<std::size_t> seen{vertex};
   std::vector<std::size_t> pending{vertex};
@@ -31,16 +24,19 @@ Result<bool> Bases::proven(std::size_t vertex) {
 }
 
 Result<bool> Bases::is_proven(const image::Resolved& image) {
-  const store::Origin origin = shop_.images.origin(image);
-  const std::string key = fmt::format("{}/{} {}", origin.registry, origin.repository, image.manifest.digest().text());
-  const bool lasting = !origin.is_folder();  // a directory may be another one by now
-  if (lasting && TRY(shop_.store.recall(kFact, key))) return true;
+  const store::Origins origins(shop_.store);
+  const oci::Digest& manifest = image.manifest.digest();
+  // An image that has its own manifest is proven, and stays so when its layers are gone. Not so one of a directory,
+  // where another image may lie by now.
+  const store::Origin kept = image.own ? *image.own : store::Origin::image_of(shop_.images.origin(image), manifest);
+  const bool lasting = !kept.is_folder();
+  if (lasting && TRY(origins.has(kept, manifest))) return true;
   if (!TRY(layers_are_known(image))) {
     if (!TRY(prove(image))) return false;
     // They came; on the word of a mirror that could not ask, it is true for now only.
     if (!TRY(layers_are_known(image))) return true;
   }
-  if (lasting) TRY(shop_.store.remember(kFact, key, ""));
+  if (lasting) TRY(origins.note(kept, manifest));
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include "build/cache_export.hpp"
 #include "build/recompress.hpp"
 #include "build/target_platforms.hpp"
+#include "image/proofs.hpp"
 
 namespace slipway::build {
 namespace {
@@ -141,13 +142,8 @@ Status Exporter::keep(const Output& output) {
   const Exported image = TRY(this->image(output.format));
   const auto names = TRY(stored_names(output, image));
   if (names.empty() && !kept_.empty()) return {};
-  for (const auto& name : names) {
-    const auto before = TRY(shop_.store.find_name(shop_.scope, name));
-    if (!before || before->target != image.manifest.digest)
-      TRY(image::make_own(shop_.store, {name}, image.manifest.digest));
-  }
-  TRY(shop_.store.set_names(shop_.scope, names, image.manifest.digest, image.manifest.media_type,
-                            store::Durable::kYes));
+  TRY(shop_.store.set_names(shop_.scope, names, image.manifest.digest, image.manifest.media_type, store::Durable::kYes,
+                            image::kOwnWord));
   for (const auto& name : names) {
     say("naming to " + name.canonical());
     call(name.canonical());

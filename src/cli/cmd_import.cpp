@@ -4,6 +4,7 @@
 #include "build/named_context.hpp"
 #include "cli/commands.hpp"
 #include "cli/workplace.hpp"
+#include "image/proofs.hpp"
 
 namespace slipway::cli {
 namespace {
@@ -64,8 +65,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   }
   for (const auto& image : loaded) {
     const auto names = name ? std::vector{*name} : image.references;
-    TRY(image::make_own(store, names, image.target));
-    TRY(store.set_names(session.scope, names, image.target, image.media_type, store::Durable::kYes));
+    TRY(store.set_names(session.scope, names, image.target, image.media_type, store::Durable::kYes, image::kOwnWord));
     TRY(session.out.write(TRY(image_id(store, image::Holder(names), image.target, image.media_type)) + "\n"));
   }
   return 0;

@@ -1,6 +1,7 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/workplace.hpp"
+#include "image/proofs.hpp"
 
 namespace slipway::cli {
 namespace {
@@ -18,8 +19,8 @@ Result<int> run(Session& session, const Arguments& arguments) {
                            quoted(path))
                  : context(image::load(store, lease, input->source, session.cancel), "while loading the archive"));
   for (const auto& image : loaded) {
-    TRY(image::make_own(store, image.references, image.target));
-    TRY(store.set_names(session.scope, image.references, image.target, image.media_type, store::Durable::kYes));
+    TRY(store.set_names(session.scope, image.references, image.target, image.media_type, store::Durable::kYes,
+                        image::kOwnWord));
     for (const auto& name : image.references)
       TRY(session.out.write(fmt::format("Loaded image: {}\n", name.familiar())));
     if (image.references.empty()) {

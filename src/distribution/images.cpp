@@ -41,13 +41,14 @@ Status Mirror::take_image(const oci::Reference& name, const oci::Digest& digest,
   document.manifest.digest = digest;
   document.manifest.sparse = true;
   for (const auto& blob : document.manifest.blobs) {
-    if (!TRY(image::holds_named(store_, name, digest, blob))) continue;
+    if (!TRY(image::holds_named(store_, name, digest, blob, *upstream_.image_scope))) continue;
     const auto linked = repositories_.link_blob(repository, blob);
     if (!linked && linked.error().code() != Code::kNotFound) return linked;
   }
   if (depth < kIndexDepth)
     for (const auto& child : document.manifest.manifests)
-      if (TRY(image::holds_named(store_, name, digest, child))) TRY(take_image(name, child, "", {}, depth + 1));
+      if (TRY(image::holds_named(store_, name, digest, child, *upstream_.image_scope)))
+        TRY(take_image(name, child, "", {}, depth + 1));
   TRY(repositories_.put_manifest(repository, document.manifest, tags));
   return {};
 }

@@ -97,18 +97,15 @@ struct Images {
                                              const Cancel& cancel, const PushOptions& options = {}) const;
 };
 
-/// For an image that was made, loaded or imported here and is about to get these names: whatever a registry has under
-/// them, its blobs are this store's own (image/proofs.hpp).
-[[nodiscard]] Status make_own(const store::Store& store, const std::vector<oci::Reference>& names,
-                              const oci::Digest& target);
-/// Whether a document that `name` leads to may be given out with the blob that it names: image/proofs.hpp, whatever the
-/// repository was believed by when it served them.
+/// Whether a document that `name` leads to may be given out with the blob that it names: on the word that is written
+/// down with the name (image/proofs.hpp).
 [[nodiscard]] Result<bool> holds_named(const store::Store& store, const oci::Reference& name,
-                                       const oci::Digest& document, const oci::Digest& blob);
-/// As make_own(), for one that is here under the names `held_by`: what may be used of it under them may be under the
-/// new one.
-[[nodiscard]] Status make_own_too(store::Store& store, const oci::Reference& name, const oci::Digest& target,
-                                  const std::string& media_type, const std::vector<std::string>& held_by);
+                                       const oci::Digest& document, const oci::Digest& blob,
+                                       std::string_view scope = "default");
+/// The word for a further name of an image that is here under the names `held_by`, or under none: what may be used of
+/// it under them may be under the new one. Of several words the one that holds most.
+[[nodiscard]] Result<std::string> word_to_share(const store::Store& store, std::string_view scope,
+                                                const oci::Digest& target, const std::vector<std::string>& held_by);
 
 /// save: docker-archive and OCI layout in one tar (manifest.json + index.json + blobs/sha256/…), as docker ≥ 25 writes
 /// it; read by docker 20.10 and skopeo.

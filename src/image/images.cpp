@@ -25,7 +25,8 @@ void take_name_back(const Images& images, const Resolved& image) {
   if (!before)
     (void)images.store.remove_name(images.scope, image.reference, store::Durable::kNo);
   else if (before->target != image.target)
-    (void)images.store.set_name(images.scope, image.reference, before->target, before->media_type, store::Durable::kNo);
+    (void)images.store.set_name(images.scope, image.reference, before->target, before->media_type, store::Durable::kNo,
+                                before->word);
 }
 
 std::vector<const oci::Descriptor*> blobs_of(const oci::Manifest& manifest) {
@@ -51,7 +52,8 @@ Result<Resolved> Images::resolve(const oci::Reference& reference, const oci::Pla
   if (answer.from_registry) {
     answer.image.replaced = TRY(store.find_name(scope, reference));
     answer.image.named = true;
-    TRY(store.set_name(scope, reference, answer.image.target, answer.image.target_media_type, store::Durable::kNo));
+    TRY(store.set_name(scope, reference, answer.image.target, answer.image.target_media_type, store::Durable::kNo,
+                       answer.word));
   }
   return std::move(answer.image);
 }
@@ -79,15 +81,19 @@ Status Images::fetch_layers(const Resolved& image, const std::vector<oci::Digest
 Status Images::fetch_named(const oci::Reference& name, const oci::Manifest& manifest, progress::Sink& sink,
                            progress::VertexId vertex, const Cancel& cancel) const {
   Transfers transfers(*this, name, sink, vertex);
-  transfers.stand_for(TRY(own_origin(store, transfers.proofs().repository(), manifest.digest())));
+  const auto row = TRY(store.find_name(scope, name));
+  transfers.stand_for(own_origin(row ? row->word : std::string(), transfers.proofs().repository(), manifest.digest()),
+                      manifest.digest());
   return ensure_all(*this, transfers, blobs_of(manifest), cancel);
 }
 
 Result<bool> Images::holds(const Resolved& image, const oci::Digest& blob) const {
   const auto here = TRY(store.acquire_blob(lease, blob));
   if (!here) return false;
-  const store::Origin whose = origin(image);
-  return whose.is_folder() ? folder_shows(store, whose, *here) : store::Origins(store).has(whose, blob);
+  if (const store::Origin whose = origin(image); whose.is_folder()) return folder_shows(store, whose, *here);
+  Proofs proofs(store, image.reference, client.repository(image.reference, image.trust));
+  proofs.stand_for(image.own, image.manifest.digest());
+  return proofs.hold(blob);
 }
 
 store::Origin Images::origin(const Resolved& image) const {
@@ -113,7 +119,8 @@ Result<Resolved> Images::pull(const oci::Reference& reference, const oci::Platfo
     (void)TRY(unpack(answer.image, sink, kVertex, cancel));
     TRY(fetch(answer.image, sink, kVertex, cancel));  // a snapshot may be here while its blob is not
     // The name last: it never points at an image that is only half here.
-    TRY(store.set_name(scope, reference, answer.image.target, answer.image.target_media_type, store::Durable::kYes));
+    TRY(store.set_name(scope, reference, answer.image.target, answer.image.target_media_type, store::Durable::kYes,
+                       answer.word));
     return std::move(answer.image);
   };
   auto image = work();

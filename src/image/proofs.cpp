@@ -1,5 +1,7 @@
 #include "image/proofs.hpp"
 
+#include "http/url.hpp"
+
 namespace slipway::image {
 namespace {
 
@@ -15,16 +17,44 @@ std::string_view believed_by(registry::Trust trust) {
   return "";
 }
 
+/// Whether somebody else may answer to the name tomorrow.
+bool passes(const std::string& registry, registry::Trust trust) {
+  if (trust != registry::Trust::kVerified) return true;
+  const auto port = registry.rfind(':');
+  const bool has_port = port != std::string::npos && registry.find(']', port) == std::string::npos;
+  return http::is_loopback_host(registry.substr(0, has_port ? port : registry.size()));
+}
+
 }  // namespace
 
 store::Origin origin_of(const oci::Reference& reference, registry::Trust trust) {
-  return {reference.registry() + std::string(believed_by(trust)), reference.repository()};
+  return {reference.registry() + std::string(believed_by(trust)), reference.repository(),
+          passes(reference.registry(), trust)};
 }
 
-Result<std::optional<store::Origin>> own_origin(const store::Store& store, const store::Origin& repository,
-                                                const oci::Digest& document) {
-  if (TRY(store::Origins(store).has(repository, document))) return std::nullopt;
-  return store::Origin::image(document);
+std::string word_of(const store::Origin& repository) { return repository.registry + "/" + repository.repository; }
+
+Result<std::optional<std::string>> word_of(const store::Store& store, std::string_view scope,
+                                           const oci::Reference& name, const oci::Digest& target) {
+  const auto row = TRY(store.find_name(scope, name));
+  if (!row || row->target != target) return std::nullopt;
+  return row->word;
+}
+
+std::optional<store::Origin> own_origin(std::string_view word, const store::Origin& repository,
+                                        const oci::Digest& document) {
+  if (word == kOwnWord) return store::Origin::image(document);
+  if (word.empty() || word == word_of(repository)) return std::nullopt;
+  const auto slash = std::min(word.find('/'), word.size() - 1);
+  return store::Origin::image_of({std::string(word.substr(0, slash)), std::string(word.substr(slash + 1))}, document);
+}
+
+std::optional<oci::Reference> giver_of(const store::Origin& own) {
+  std::string name = own.given_by();
+  const auto blank = name.find(' ');  // what it was believed by
+  if (blank != std::string::npos) name.erase(blank, name.find('/') - blank);
+  auto giver = oci::Reference::parse(name);
+  return giver ? std::optional(*std::move(giver)) : std::nullopt;
 }
 
 Status note_own_blobs(const store::Origins& origins, const oci::Manifest& manifest) {
@@ -33,10 +63,16 @@ Status note_own_blobs(const store::Origins& origins, const oci::Manifest& manife
   return origins.note(store::Origin::image(manifest.digest()), blobs);
 }
 
-Result<bool> Proofs::hold(const oci::Digest& blob) const { return origins_.has(own_ ? *own_ : there_, blob); }
+Result<bool> Proofs::hold(const oci::Digest& blob) const {
+  if (own_) return origins_.has(*own_, blob);
+  if (!TRY(origins_.has(there_, blob)))
+    return document_ ? origins_.has(store::Origin::image_of(there_, *document_), blob) : Result<bool>(false);
+  TRY(note_own(blob));
+  return true;
+}
 
 Result<bool> Proofs::ask(const oci::Digest& blob, const Cancel& cancel) const {
-  if (own_ || !TRY(origins_.repository_with(there_.registry, blob))) return false;
+  if (own_ || !TRY(origins_.registry_had(there_, blob))) return false;
   if (!TRY(repository_.shows_blob(blob, cancel))) return false;
   TRY(note_served(blob));
   return true;
@@ -47,6 +83,9 @@ Status Proofs::note_served(const oci::Digest& blob) const {
   return note_own(blob);
 }
 
-Status Proofs::note_own(const oci::Digest& blob) const { return own_ ? origins_.note(*own_, blob) : Status(); }
+Status Proofs::note_own(const oci::Digest& blob) const {
+  if (own_) return origins_.note(*own_, blob);
+  return document_ ? origins_.note(store::Origin::image_of(there_, *document_), blob) : Status();
+}
 
 }  // namespace slipway::image

@@ -4,6 +4,7 @@
 
 #include "image/image_server.hpp"
 #include "image/proofs.hpp"
+#include "store/sqlite.hpp"
 
 namespace slipway::image {
 namespace {
@@ -16,6 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::joe_for;
+using ::testing::Not;
 using testing::reference;
 using testing::Server;
 using testing::tar_of;
@@ -29,6 +31,11 @@ class Proof : public ::testing::Test {
     Images images{place.store, place.lease, client, scope};
     const auto ref = reference(name.empty() ? server.authority() + "/team/app:1" : name);
     return images.pull(ref, oci::Platform::host(), place, {});
+  }
+  /// As `slipway tag` does.
+  Status tag(const oci::Reference& from, const oci::Reference& to) {
+    const auto word = TRY(word_to_share(place.store, "default", built.digest(), {from.canonical()}));
+    return place.store.set_name("default", to, built.digest(), built.media_type, store::Durable::kNo, word);
   }
   static registry::Client client_of(registry::CredentialStore credentials) {
     registry::ClientOptions options;
@@ -135,8 +142,7 @@ TEST_F(Proof, ANameOfAnotherRegistryIsNoProofEither) {
   }
   // Nor does a name that the user gives it.
   const auto mine = reference("mine:1");
-  ASSERT_TRUE(make_own_too(place.store, mine, built.digest(), built.media_type, {name.canonical()}));
-  ASSERT_TRUE(place.store.set_name("default", mine, built.digest(), built.media_type, store::Durable::kNo));
+  ASSERT_TRUE(tag(name, mine));
   const auto image = images.resolve(mine, oci::Platform::host(), PullPolicy::kNever, place, 1, {});
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_TRUE(*images.holds(*image, oci::Digest::of(built.layers[0])));
@@ -146,9 +152,7 @@ TEST_F(Proof, ANameOfAnotherRegistryIsNoProofEither) {
 TEST_F(Proof, WhatIsTaggedIsAsGoodAsItWas) {
   ASSERT_TRUE(pull(joe, "default"));
   const auto mine = reference("mine:1");
-  ASSERT_TRUE(make_own_too(place.store, mine, built.digest(), built.media_type,
-                           {reference(server.authority() + "/team/app:1").canonical()}));
-  ASSERT_TRUE(place.store.set_name("default", mine, built.digest(), built.media_type, store::Durable::kNo));
+  ASSERT_TRUE(tag(reference(server.authority() + "/team/app:1"), mine));
   const auto before = server.asked().size();
   Images images{place.store, place.lease, stranger, "default"};
   const auto image = images.resolve(mine, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
@@ -156,6 +160,64 @@ TEST_F(Proof, WhatIsTaggedIsAsGoodAsItWas) {
   EXPECT_TRUE(images.unpack(*image, place, 1, {}));
   EXPECT_TRUE(images.fetch(*image, place, 1, {}));
   EXPECT_THAT(server.asked_since(before), IsEmpty());
+}
+
+/// A thief may have the manifest and the config of an image that was made here: that it is here under a name of ours as
+/// well gives the thief's name nothing, whatever is done to it.
+TEST_F(Proof, WhatIsOursIsNotTheThiefs) {
+  for (const auto& bytes : {built.layers[0], built.layers[1], built.config, built.manifest})
+    ASSERT_TRUE(place.store.put_blob(place.lease, bytes));
+  ASSERT_TRUE(
+      note_own_blobs(store::Origins(place.store), oci::Manifest::parse(built.manifest, built.media_type).value()));
+  const auto ours = reference("ours:1"), mine = reference("mine:1");
+  ASSERT_TRUE(place.store.set_name("default", ours, built.digest(), built.media_type, store::Durable::kNo, kOwnWord));
+  Server thief(built);
+  for (const auto& layer : built.layers) thief.refuse(blob(layer), 404);
+  const auto theirs = reference(thief.authority() + "/team/app:1");
+  const oci::Digest secret = oci::Digest::of(built.layers[1]);
+  const auto held = [&](registry::Client& client, const oci::Reference& name) {
+    Images images{place.store, place.lease, client, "default"};
+    const auto image = images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+    EXPECT_TRUE(image) << image.error().message();
+    const bool holds = image && *images.holds(*image, secret);
+    EXPECT_EQ(holds, image && images.unpack(*image, place, 1, {}).has_value());
+    EXPECT_EQ(holds, *holds_named(place.store, name, built.digest(), secret));
+    return holds;
+  };
+  registry::ClientOptions options;
+  options.first_retry_ms = 1;
+  options.certificate_directories = {};
+  options.insecure.push_back(registry::InsecureRegistry::parse(thief.authority()).value());
+  registry::Client anybody = registry::Client::make(std::move(options)).value();
+  EXPECT_FALSE(held(anybody, theirs));
+  ASSERT_TRUE(place.store.remove_name("default", theirs, store::Durable::kNo));
+  Images images{place.store, place.lease, anybody, "default"};
+  ASSERT_TRUE(images.resolve(theirs, oci::Platform::host(), PullPolicy::kMissing, place, 1, {}));
+  ASSERT_TRUE(tag(theirs, mine));
+  for (const auto& name : {theirs, mine}) {
+    EXPECT_FALSE(held(stranger, name)) << "it was believed by other means";
+    EXPECT_FALSE(
+        images.fetch_named(name, oci::Manifest::parse(built.manifest, built.media_type).value(), place, 1, {}));
+    EXPECT_FALSE(images.push(built.digest(), built.media_type, name, place, {}));
+  }
+  EXPECT_TRUE(held(stranger, ours));
+  EXPECT_EQ(word_to_share(place.store, "default", built.digest(), {theirs.canonical(), ours.canonical()}).value(),
+            kOwnWord)
+      << "by an id it is held under any of its names";
+}
+
+/// A tag knows where its image came from: what nothing needed yet is fetched there.
+TEST_F(Proof, ATagTakesItsPlaceAlong) {
+  Images images{place.store, place.lease, joe, "default"};
+  const auto name = reference(server.authority() + "/team/app:1"), mine = reference("mine:1");
+  ASSERT_TRUE(images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {}));
+  ASSERT_TRUE(tag(name, mine));
+  const auto image = images.resolve(mine, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  const auto before = server.asked().size();
+  EXPECT_TRUE(images.unpack(*image, place, 1, {}));
+  EXPECT_THAT(server.asked_since(before),
+              UnorderedElementsAre("GET " + blob(built.layers[0]), "GET " + blob(built.layers[1])));
 }
 
 /// Another repository of the registry has the bytes: whether this one has them too is asked, not transferred.
@@ -202,7 +264,7 @@ TEST_F(Proof, WhatWasMadeHereIsNoRegistrysUntilItIsPushed) {
   const auto manifest = oci::Manifest::parse(built.manifest, built.media_type).value();
   ASSERT_TRUE(note_own_blobs(store::Origins(place.store), manifest));
   const auto mine = reference("mine:1");
-  ASSERT_TRUE(place.store.set_name("default", mine, built.digest(), built.media_type, store::Durable::kNo));
+  ASSERT_TRUE(place.store.set_name("default", mine, built.digest(), built.media_type, store::Durable::kNo, kOwnWord));
   Images images{place.store, place.lease, joe, "default"};
   const auto image = images.resolve(mine, oci::Platform::host(), PullPolicy::kNever, place, 1, {});
   ASSERT_TRUE(image) << image.error().message();
@@ -283,6 +345,93 @@ TEST_F(Proof, TheSameOfLayersThatHaveNoBytesAnywhere) {
   const auto trees = images.unpack(*image, place, 1, {});
   ASSERT_FALSE(trees) << "the trees of another image";
   EXPECT_EQ(trees.error().code(), Code::kNotFound) << trees.error().message();
+}
+
+/// A registry with a name that its certificate proves; it is reached through a mirror here.
+class AgeingProof : public Proof {
+ protected:
+  AgeingProof() {
+    registry::ClientOptions options;
+    options.credentials = joe_for({server.authority()});
+    options.first_retry_ms = 1;
+    options.certificate_directories = {};
+    options.rules["registry.example"].mirrors = {{server.authority(), "", true}};
+    options.rules["registry.example"].origin_fallback = false;
+    far.emplace(registry::Client::make(std::move(options)).value());
+  }
+  void age(std::int64_t seconds) {
+    auto db = store::Connection::open(place.store.root() + "/meta.db", store::OpenMode::kExisting).value();
+    ASSERT_TRUE(db.run("UPDATE origin_links SET noted = noted - ?", {seconds}));
+  }
+  std::vector<std::string> asked_by_pull() {
+    const auto before = server.asked().size();
+    const auto pulled = pull(*far, "default", name);
+    EXPECT_TRUE(pulled) << pulled.error().message();
+    return server.asked_since(before);
+  }
+  const std::string name = "registry.example/team/app:1";
+  std::optional<registry::Client> far;
+};
+
+TEST_F(AgeingProof, AnOldNoteCostsAHeadThatRenewsIt) {
+  ASSERT_TRUE(pull(*far, "default", name));
+  EXPECT_THAT(asked_by_pull(), ElementsAre("HEAD manifests/1"));
+  age(store::Origins::kFresh + 60);
+  EXPECT_THAT(asked_by_pull(), UnorderedElementsAre("HEAD manifests/1", "HEAD " + blob(built.config),
+                                                    "HEAD " + blob(built.layers[0]), "HEAD " + blob(built.layers[1])));
+  EXPECT_THAT(asked_by_pull(), ElementsAre("HEAD manifests/1"));
+}
+
+TEST_F(AgeingProof, ANameKeepsWhatItHasWithoutAQuestion) {
+  ASSERT_TRUE(pull(*far, "default", name));
+  age(10 * store::Origins::kFresh);
+  Images images{place.store, place.lease, *far, "default"};
+  const auto before = server.asked().size();
+  const auto image = images.resolve(reference(name), oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  EXPECT_TRUE(images.unpack(*image, place, 1, {}));
+  EXPECT_TRUE(images.fetch(*image, place, 1, {}));
+  EXPECT_THAT(server.asked_since(before), IsEmpty());
+}
+
+/// The path is somebody else's by now, who knows what was there.
+TEST_F(AgeingProof, WhatIsNotThereAnyMoreIsForgotten) {
+  ASSERT_TRUE(pull(*far, "default", name));
+  age(store::Origins::kFresh + 60);
+  server.refuse(blob(built.layers[1]), 404);
+  ASSERT_FALSE(pull(*far, "default", name));
+  Images images{place.store, place.lease, *far, "default"};
+  const auto image = images.resolve(reference(name), oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  EXPECT_FALSE(*images.holds(*image, oci::Digest::of(built.layers[1]))) << "nor by the name that stayed";
+  server.put(blob(built.layers[1]), built.layers[1]);
+  const auto asked = asked_by_pull();
+  EXPECT_THAT(asked, Contains("GET " + blob(built.layers[1])));
+  EXPECT_THAT(asked, Not(Contains("HEAD " + blob(built.layers[1])))) << "a claim is not enough any more";
+}
+
+/// On loopback anybody may have taken the port since the last command, which another open store stands for.
+TEST_F(Proof, WhoAnswersOnLoopbackIsAnotherWithEveryCommand) {
+  ASSERT_TRUE(pull(joe, "default"));
+  const auto name = reference(server.authority() + "/team/app:1");
+  store::Store next = store::Store::open(place.store.root(), {}).value();
+  const auto lease = next.lease("test").value();
+  Images images{next, lease, joe, "default"};
+  const auto before = server.asked().size();
+  const auto image = images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  EXPECT_TRUE(images.unpack(*image, place, 1, {}));
+  EXPECT_THAT(server.asked_since(before), IsEmpty()) << "the name is here, with what it has";
+  server.refuse(blob(built.layers[1]), 404);
+  EXPECT_FALSE(images.pull(name, oci::Platform::host(), place, {})) << "it knows the digest";
+  EXPECT_FALSE(*images.holds(*image, oci::Digest::of(built.layers[1])));
+  server.put(blob(built.layers[1]), built.layers[1]);
+  const auto again = server.asked().size();
+  ASSERT_TRUE(images.pull(name, oci::Platform::host(), place, {}));
+  EXPECT_THAT(server.asked_since(again), Contains("GET " + blob(built.layers[1])));
+  const auto last = server.asked().size();
+  ASSERT_TRUE(images.pull(name, oci::Platform::host(), place, {}));
+  EXPECT_THAT(server.asked_since(last), ElementsAre("HEAD manifests/1")) << "the same command";
 }
 
 TEST_F(Proof, ARegistryWithoutHeadIsAsked) {

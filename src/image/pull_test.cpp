@@ -153,7 +153,7 @@ TEST(Resolve, WhatIsHereForAnotherPlatformIsAskedOfTheRegistry) {
   const auto put = [&](const std::string& bytes) { ASSERT_TRUE(place.store.put_blob(place.lease, bytes)); };
   for (const auto& bytes : {far.layers[0], far.config, far.manifest}) put(bytes);
   ASSERT_TRUE(note_own_blobs(store::Origins(place.store), oci::Manifest::parse(far.manifest, far.media_type).value()));
-  ASSERT_TRUE(place.store.set_name("default", ref, far.digest(), far.media_type, store::Durable::kNo));
+  ASSERT_TRUE(place.store.set_name("default", ref, far.digest(), far.media_type, store::Durable::kNo, kOwnWord));
 
   const auto nowhere = place.images().resolve(ref, arm64, PullPolicy::kMissing, place, 1, {});
   ASSERT_FALSE(nowhere);

@@ -36,6 +36,7 @@ class Push {
         repository_(images.client.repository(reference, options.trust)) {}
 
   Result<oci::Descriptor> run(oci::Digest target, std::string media_type) {
+    word_ = TRY(word_of(images_.store, images_.scope, reference_, target)).value_or(std::string(kOwnWord));
     if (oci::media_type::is_index(media_type)) TRY(narrow(target, media_type));
     TRY(gather(target, media_type, 0));
     TRY(for_each_parallel(blobs_.size(), images_.client.parallel_transfers(), cancel_,
@@ -107,16 +108,16 @@ class Push {
   }
 
   /// For what a document names.
-  Result<Transfers> transfers(const oci::Digest& document) const {
+  Transfers transfers(const oci::Digest& document) const {
     Transfers transfers(images_, reference_, sink_, vertex_, trust_);
-    transfers.stand_for(TRY(own_origin(images_.store, transfers.proofs().repository(), document)));
+    transfers.stand_for(own_origin(word_, transfers.proofs().repository(), document), document);
     return transfers;
   }
 
   /// Whether a blob is here and may be used on the word of a document that names it.
   Result<bool> usable(const oci::Digest& document, const oci::Digest& blob) const {
     if (!TRY(images_.store.acquire_blob(images_.lease, blob))) return false;
-    return TRY(transfers(document)).proofs().hold(blob);
+    return transfers(document).proofs().hold(blob);
   }
   /// Of all manifests that name it.
   Result<bool> usable(const oci::Digest& blob) const {
@@ -161,7 +162,8 @@ class Push {
     std::optional<std::string> own;
     for (const auto& manifest : named_by_.at(blob)) {
       if (TRY(usable(manifest, blob))) continue;
-      const auto place = TRY(place_of(images_.store, manifest, blob));
+      const auto whose = transfers(manifest).proofs().own();
+      const auto place = whose ? TRY(place_of(images_.store, *whose, blob)) : std::nullopt;
       if (!place || place->registry() != reference_.registry()) return std::nullopt;
       if (own && *own != place->repository()) return std::nullopt;
       own = place->repository();
@@ -179,7 +181,7 @@ class Push {
   Status fetch(const oci::Descriptor& blob, const Cancel& cancel) {
     if (fetch_) TRY(fetch_(blob, cancel));
     for (const auto& manifest : named_by_.at(blob.digest)) {
-      const auto transfers = TRY(this->transfers(manifest));
+      const auto transfers = this->transfers(manifest);
       if (fetch_)
         TRY(transfers.proofs().note_own(blob.digest));
       else
@@ -209,6 +211,7 @@ class Push {
   const std::function<Status(const oci::Descriptor&, const Cancel&)> fetch_;
   const registry::Trust trust_;
   const registry::Repository repository_;
+  std::string word_;  ///< of the name; what has none was made here (proofs.hpp)
   std::vector<oci::Descriptor> blobs_;
   std::map<oci::Digest, std::vector<oci::Digest>> named_by_;  ///< blob → manifests
   std::map<oci::Digest, oci::DiffId> diffs_;                  ///< of those that are layers

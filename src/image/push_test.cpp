@@ -97,6 +97,13 @@ TEST(Push, AgainUploadsNothing) {
   EXPECT_EQ(place.transferred(), first);
 }
 
+/// What `slipway tag` does.
+Status tag(Workplace& place, const Built& built, const oci::Reference& held_by, const oci::Reference& name) {
+  const auto scope = place.images().scope;
+  const auto word = TRY(word_to_share(place.store, scope, built.digest(), {held_by.canonical()}));
+  return place.store.set_name(scope, name, built.digest(), built.media_type, store::Durable::kNo, word);
+}
+
 TEST(Push, MountsWhatTheRegistryHasElsewhere) {
   START_OR_SKIP(server, DockerRegistry::start({}));
   Workplace place;
@@ -106,7 +113,7 @@ TEST(Push, MountsWhatTheRegistryHasElsewhere) {
   ASSERT_TRUE(place.images().pull(base, oci::Platform::host(), place, {}));
   const auto pulled = place.transferred();
   const auto ref = reference(server.authority() + "/team/app:1");
-  ASSERT_TRUE(make_own_too(place.store, ref, built.digest(), built.media_type, {base.canonical()}));
+  ASSERT_TRUE(tag(place, built, base, ref));
   const auto pushed = place.images().push(built.digest(), built.media_type, ref, place, {});
   ASSERT_TRUE(pushed) << pushed.error().message();
   EXPECT_EQ(place.transferred(), pulled) << "no byte of a blob was sent";
@@ -121,7 +128,7 @@ TEST(Push, MountsFromTheImagesOwnRepositoryWithoutABlobInBetween) {
   const auto base = reference(server.authority() + "/library/base:1"), ref = reference(server.authority() + "/app:1");
   ASSERT_TRUE(publish(place.client, base, built, "1"));
   ASSERT_TRUE(place.images().resolve(base, oci::Platform::host(), PullPolicy::kMissing, place, 1, {}));
-  ASSERT_TRUE(make_own_too(place.store, ref, built.digest(), built.media_type, {base.canonical()}));
+  ASSERT_TRUE(tag(place, built, base, ref));
   ASSERT_TRUE(place.images().push(built.digest(), built.media_type, ref, place, {}));
   EXPECT_FALSE(place.transferred().contains(oci::Digest::of(built.layers[0]).text()));
   EXPECT_EQ(count(server.log(), "&from=library%2Fbase "), 2) << server.log();

@@ -21,23 +21,31 @@ Error Resolver::absent(std::string what) const {
 }
 
 Result<Resolver::Document> Resolver::ask_registry(const oci::Reference& reference) {
-  transfers_.stand_for(std::nullopt);
-  if (auto proven = TRY(prove(reference))) return *std::move(proven);
+  const auto& proofs = transfers_.proofs();
+  word_ = word_of(proofs.repository());
+  const auto arrive = [&](const oci::Digest& document) -> Status {
+    TRY(store::Origins(images_.store).arrived(proofs.repository(), document));
+    descend(document);
+    return {};
+  };
+  if (auto proven = TRY(prove(reference))) {
+    TRY(arrive(proven->digest));
+    return *std::move(proven);
+  }
   auto answer = transfers_.repository().manifest(reference, cancel_);
   transfers_.show_notices();
   auto document = TRY(std::move(answer));
   auto writer = TRY(images_.store.write_blob(images_.lease));
   TRY(writer.write(document.bytes));
   TRY(writer.commit({.digest = document.digest, .size = std::ssize(document.bytes)}));
-  TRY(transfers_.proofs().note_served(document.digest));
+  TRY(arrive(document.digest));
   TRY(images_.store.remember(kTagged, reference.canonical(),
                              fmt::format("{} {}", document.digest.text(), document.media_type)));
   return Document{std::move(document.bytes), std::move(document.media_type), document.digest};
 }
 
 Result<std::optional<Resolver::Document>> Resolver::document_here(const oci::Digest& digest, std::string media_type) {
-  const bool here = TRY(images_.store.acquire_blob(images_.lease, digest)).has_value();
-  if (!here || !TRY(transfers_.proofs().hold(digest))) return std::nullopt;
+  if (!TRY(images_.store.acquire_blob(images_.lease, digest))) return std::nullopt;
   return Document{TRY(images_.store.read_blob(digest, oci::kManifestLimit)), std::move(media_type), digest};
 }
 
@@ -45,26 +53,29 @@ Result<std::optional<Resolver::Document>> Resolver::prove(const oci::Reference& 
   const std::string last = TRY(images_.store.recall(kTagged, reference.canonical())).value_or("");
   const auto blank = std::min(last.find(' '), last.size());
   const auto guess = reference.digest() ? *reference.digest() : oci::Digest::parse(last.substr(0, blank));
-  if (!guess || !TRY(document_here(*guess, ""))) return std::nullopt;
+  const auto had = [&](const oci::Digest& document) {
+    return store::Origins(images_.store).had(transfers_.proofs().repository(), document);
+  };
+  if (!guess || !TRY(had(*guess)) || !TRY(document_here(*guess, ""))) return std::nullopt;
   auto answer = transfers_.repository().look_up(reference, cancel_);
   transfers_.show_notices();
   const auto named = TRY(std::move(answer));
-  if (!named) return std::nullopt;
+  if (!named || !TRY(had(named->digest))) return std::nullopt;
   std::string media_type = named->media_type;
   if (media_type.empty() && named->digest == *guess) media_type = last.substr(std::min(blank + 1, last.size()));
   return document_here(named->digest, std::move(media_type));
 }
 
-Status Resolver::descend(const oci::Digest& document) {
-  transfers_.stand_for(TRY(own_origin(images_.store, transfers_.proofs().repository(), document)));
-  return {};
+void Resolver::descend(const oci::Digest& document) {
+  transfers_.stand_for(own_origin(word_, transfers_.proofs().repository(), document), document);
 }
 
 Result<Resolver::Document> Resolver::start(bool& from_registry) {
   if (policy_ != PullPolicy::kAlways) {
     const auto name = TRY(images_.store.acquire_name(images_.lease, images_.scope, reference_));
     if (name) {
-      TRY(descend(name->target));
+      word_ = name->word;
+      descend(name->target);
       return Document{TRY(images_.store.read_blob(name->target, oci::kManifestLimit)), name->media_type, name->target};
     }
     if (policy_ == PullPolicy::kNever)
@@ -79,14 +90,17 @@ Result<Resolver::Document> Resolver::child(const oci::Descriptor& descriptor) {
     return fail(Code::kOutOfRange, "the manifest {} is said to have {} bytes; at most {} are taken",
                 descriptor.digest.text(), descriptor.size, oci::kManifestLimit);
   Document document{{}, descriptor.media_type, descriptor.digest};
-  if (auto here = TRY(document_here(descriptor.digest, descriptor.media_type))) {
+  const Proofs index = transfers_.proofs();
+  auto here = TRY(document_here(descriptor.digest, descriptor.media_type));
+  if (here && TRY(index.hold(descriptor.digest))) {
     document.bytes = std::move(here->bytes);
-    if (transfers_.proofs().own()) TRY(descend(descriptor.digest));
+    descend(descriptor.digest);
   } else if (policy_ == PullPolicy::kNever) {
     return std::unexpected(absent(
         fmt::format("the manifest {} of {} is not in the store", descriptor.digest.text(), reference_.familiar())));
   } else {
     document.bytes = TRY(ask_registry(reference_.with_digest(descriptor.digest))).bytes;
+    if (!index.own()) TRY(index.note_served(descriptor.digest));
   }
   if (std::ssize(document.bytes) != descriptor.size)
     return fail(Code::kDataLoss, "the manifest {} has {} bytes, its index says {}", descriptor.digest.text(),
@@ -173,6 +187,7 @@ Result<Resolver::Answer> Resolver::run() {
   bool from_registry = false;
   Document target = TRY(start(from_registry));
   local_ = !from_registry;
+  const std::string word = word_;
   auto image = resolve(std::move(target));
   if (!image && local_ && other_platform_ && policy_ == PullPolicy::kMissing) {
     // What is here by this name is for others. The registry may have it for us; the name stays what it is.
@@ -183,7 +198,10 @@ Result<Resolver::Answer> Resolver::run() {
     local_ = false;
     image = resolve(*std::move(elsewhere));
   }
-  return Answer{TRY(std::move(image)), from_registry};
+  if (!image && local_ && word.empty() && image.error().hint().empty())
+    return std::unexpected(std::move(image).error().with_hint(
+        "an older version put it here and did not write down where it came from: pull, load or build it once more"));
+  return Answer{TRY(std::move(image)), from_registry, word};
 }
 
 }  // namespace slipway::image

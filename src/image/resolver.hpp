@@ -21,6 +21,7 @@ class Resolver {
   struct Answer {
     Resolved image;
     bool from_registry = false;  ///< the name was asked of the registry and is not set yet
+    std::string word = {};       ///< that of the name (proofs.hpp)
   };
   [[nodiscard]] Result<Answer> run();
 
@@ -36,8 +37,8 @@ class Resolver {
   Result<Document> child(const oci::Descriptor& descriptor);
   /// A document that was not asked for by name before: what it names is the registry's from here on.
   Result<Document> ask_registry(const oci::Reference& reference);
-  /// The document is one of this store: whose word counts for what it names.
-  Status descend(const oci::Digest& document);
+  /// What is used from here on is named by this document.
+  void descend(const oci::Digest& document);
   /// The document that the registry says it would give, when it gave it to this store before: a HEAD with own
   /// credentials is the proof, and nothing is transferred. Nothing when there is none such.
   Result<std::optional<Document>> prove(const oci::Reference& reference);
@@ -54,6 +55,7 @@ class Resolver {
   progress::Sink& sink_;
   const Cancel& cancel_;
   Transfers transfers_;
+  std::string word_;             ///< whose word counts for what is looked at (proofs.hpp)
   bool local_ = false;           ///< what is looked at came from the store
   bool other_platform_ = false;  ///< what was looked at is not for `platform_`
 };

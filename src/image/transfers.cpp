@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::string_view kPlace = "place of a layer of an image";  // "<manifest> <blob>" → "<registry>/<repository>"
 
+bool is_refusal(Code code) {
+  return code == Code::kNotFound || code == Code::kUnauthenticated || code == Code::kPermissionDenied;
+}
+
 std::string place_key(std::string_view document, const oci::Digest& blob) {
   return fmt::format("{} {}", document, blob.text());
 }
@@ -35,9 +39,15 @@ Result<std::optional<oci::Reference>> place_of(const store::Store& store, const 
   return find_place(store, document.text(), blob);
 }
 
+Result<std::optional<oci::Reference>> place_of(const store::Store& store, const store::Origin& own,
+                                               const oci::Digest& blob) {
+  if (auto giver = giver_of(own)) return giver;
+  return find_place(store, own.repository, blob);
+}
+
 Result<std::optional<oci::Reference>> place_of(const store::Store& store, const Resolved& image,
                                                const oci::Digest& blob) {
-  if (image.own) return place_of(store, image.manifest.digest(), blob);
+  if (image.own) return place_of(store, *image.own, blob);
   return image.reference;
 }
 
@@ -85,6 +95,7 @@ Result<Arrival> Transfers::ensure(const oci::Descriptor& blob, const layer::Targ
     arrival = Arrival::kSpoiled;
   }
   show_notices();
+  if (!status && is_refusal(status.error().code())) TRY(proofs_.note_refused(blob.digest));
   const auto word =
       TRY(context(std::move(status), "while fetching {} for {}", blob.digest.text(), reference_.familiar()));
   if (word == registry::Word::kFirm) TRY(proofs_.note_served(blob.digest));
@@ -93,8 +104,7 @@ Result<Arrival> Transfers::ensure(const oci::Descriptor& blob, const layer::Targ
 
 Result<std::optional<Arrival>> Transfers::take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
                                                           bool& begun, const Cancel& cancel) const {
-  const auto place =
-      proofs_.own() ? TRY(find_place(images_.store, proofs_.own()->repository, blob.digest)) : std::nullopt;
+  const auto place = proofs_.own() ? TRY(place_of(images_.store, *proofs_.own(), blob.digest)) : std::nullopt;
   if (!place) return std::nullopt;
   const auto repository = images_.client.repository(*place);
   const Proofs there(images_.store, *place, repository);

@@ -15,6 +15,9 @@ namespace slipway::image {
                                     const std::vector<oci::Digest>& blobs);
 [[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const oci::Digest& document,
                                                              const oci::Digest& blob);
+/// The same of what is used on the word of `own`: where it was given, or what remember_place() says.
+[[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const store::Origin& own,
+                                                             const oci::Digest& blob);
 /// The same of an image that was resolved: the repository that it came from, if from one.
 [[nodiscard]] Result<std::optional<oci::Reference>> place_of(const store::Store& store, const Resolved& image,
                                                              const oci::Digest& blob);
@@ -39,9 +42,11 @@ class Transfers {
   /// For the blobs of a resolved image, which outlives the object.
   Transfers(const Images& images, const Resolved& image, progress::Sink& sink, progress::VertexId vertex)
       : Transfers(images, image.reference, sink, vertex, image.trust) {
-    stand_for(image.own);
+    stand_for(image.own, image.manifest.digest());
   }
-  void stand_for(std::optional<store::Origin> own) { proofs_.stand_for(std::move(own)); }
+  void stand_for(std::optional<store::Origin> own, const oci::Digest& document) {
+    proofs_.stand_for(std::move(own), document);
+  }
 
   /// Makes the blob be here, acquired, and proven (proofs.hpp). When it has to be transferred, `tee` (may be empty)
   /// gets the bytes too, in order and before they are verified.
@@ -62,7 +67,7 @@ class Transfers {
   /// `begun` is set once `tee` got bytes.
   [[nodiscard]] Result<registry::Word> download(const registry::Repository& repository, const oci::Descriptor& blob,
                                                 const layer::Target& tee, bool& begun, const Cancel& cancel) const;
-  /// From where remember_place() says, for an image of this store; nothing when it says nothing or it did not work.
+  /// From where place_of() says, for an image of this store; nothing when it says nothing or it did not work.
   [[nodiscard]] Result<std::optional<Arrival>> take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
                                                                bool& begun, const Cancel& cancel) const;
 

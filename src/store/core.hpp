@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/error.hpp"
@@ -29,6 +31,8 @@ struct Core {
   std::function<Status(int at, const std::string& name)> remove_tree;
   /// Lock it for one transaction or query, never while waiting for anything but SQLite, never twice in one call chain.
   Synced<Connection> database;
+  /// (registry, blob, repository): what was noted in this process of those that may be others tomorrow (origins.hpp).
+  Synced<std::set<std::tuple<std::string, std::string, std::string>>> passing;
   std::atomic<std::uint64_t> serial = 0;  ///< makes names in work/ unique within the process
 
   [[nodiscard]] std::string database_path() const { return root + "/meta.db"; }
@@ -107,7 +111,8 @@ struct Hashed {
 [[nodiscard]] Result<std::vector<oci::Digest>> reach(Connection& db, const oci::Digest& target);
 /// Inside a write transaction: points the references (none: the dangling entry) at `target`.
 [[nodiscard]] Status write_names(Connection& db, std::string_view scope, const std::vector<std::string>& references,
-                                 const oci::Digest& target, std::string_view media_type, std::int64_t created);
+                                 const oci::Digest& target, std::string_view media_type, std::int64_t created,
+                                 std::string_view word);
 
 // --- gc.cpp
 

@@ -108,13 +108,17 @@ std::vector<std::string> canonical(const std::vector<oci::Reference>& references
 }
 
 Result<Name> name_of_row(const Rows& rows) {
-  return Name{
-      .reference = rows.text(0), .target = TRY(rows.digest(1)), .media_type = rows.text(2), .created = rows.integer(3)};
+  return Name{.reference = rows.text(0),
+              .target = TRY(rows.digest(1)),
+              .media_type = rows.text(2),
+              .created = rows.integer(3),
+              .word = rows.text(4)};
 }
 
 Result<std::optional<Name>> find(Connection& db, std::string_view scope, const oci::Reference& reference) {
-  Rows rows = TRY(db.query("SELECT reference, target, media_type, created FROM names WHERE scope = ? AND reference = ?",
-                           {scope, reference.canonical()}));
+  Rows rows =
+      TRY(db.query("SELECT reference, target, media_type, created, word FROM names WHERE scope = ? AND reference = ?",
+                   {scope, reference.canonical()}));
   if (!TRY(rows.next())) return std::nullopt;
   return TRY(name_of_row(rows));
 }
@@ -154,25 +158,28 @@ Result<std::vector<oci::Digest>> reach(Connection& db, const oci::Digest& target
 }
 
 Status write_names(Connection& db, std::string_view scope, const std::vector<std::string>& references,
-                   const oci::Digest& target, std::string_view media_type, std::int64_t created) {
+                   const oci::Digest& target, std::string_view media_type, std::int64_t created,
+                   std::string_view word) {
   for (const auto& reference : references) {
     // An equal row is left alone: a build that changed nothing writes nothing.
-    if (TRY(db.number("SELECT 1 FROM names WHERE scope = ? AND reference = ? AND target = ? AND media_type = ?",
-                      {scope, reference, target, media_type})))
+    if (TRY(db.number("SELECT 1 FROM names WHERE scope = ? AND reference = ? AND target = ? AND media_type = ?"
+                      " AND word = ?",
+                      {scope, reference, target, media_type, word})))
       continue;
     TRY(db.run("DELETE FROM names WHERE scope = ? AND reference = ?", {scope, reference}));
-    TRY(db.run("INSERT INTO names VALUES (?, ?, ?, ?, ?)", {scope, reference, target, media_type, created}));
+    TRY(db.run("INSERT INTO names VALUES (?, ?, ?, ?, ?, ?)", {scope, reference, target, media_type, created, word}));
   }
   if (!references.empty()) {
     TRY(db.run("DELETE FROM names WHERE scope = ? AND reference = '' AND target = ?", {scope, target}));
   } else if (!TRY(db.number("SELECT 1 FROM names WHERE scope = ? AND target = ?", {scope, target}))) {
-    TRY(db.run("INSERT INTO names VALUES (?, '', ?, ?, ?)", {scope, target, media_type, created}));
+    TRY(db.run("INSERT INTO names VALUES (?, '', ?, ?, ?, ?)", {scope, target, media_type, created, word}));
   }
   return {};
 }
 
 Status Store::set_names(std::string_view scope, const std::vector<oci::Reference>& references,
-                        const oci::Digest& target, std::string_view media_type, Durable durable) {
+                        const oci::Digest& target, std::string_view media_type, Durable durable,
+                        std::string_view word) {
   Core& core = *state_->core;
   const auto attempt = [&]() -> Result<bool> {
     TRY(expand_refs(core, target, media_type));
@@ -182,7 +189,7 @@ Status Store::set_names(std::string_view scope, const std::vector<oci::Reference
       return fail(Code::kNotFound, "the store has no blob {}", target.text());
     // Without its refs gc would take what the name needs: it went and came back since it was expanded.
     if (!TRY(db->number("SELECT 1 FROM refs WHERE owner = ?", {target}))) return false;
-    TRY(write_names(*db, scope, canonical(references), target, media_type, now().seconds));
+    TRY(write_names(*db, scope, canonical(references), target, media_type, now().seconds, word));
     TRY(txn.commit());
     return true;
   };
@@ -192,8 +199,8 @@ Status Store::set_names(std::string_view scope, const std::vector<oci::Reference
 }
 
 Status Store::set_name(std::string_view scope, const oci::Reference& reference, const oci::Digest& target,
-                       std::string_view media_type, Durable durable) {
-  return set_names(scope, {reference}, target, media_type, durable);
+                       std::string_view media_type, Durable durable, std::string_view word) {
+  return set_names(scope, {reference}, target, media_type, durable, word);
 }
 
 Result<std::optional<Name>> Store::find_name(std::string_view scope, const oci::Reference& reference) const {
@@ -203,7 +210,8 @@ Result<std::optional<Name>> Store::find_name(std::string_view scope, const oci::
 Result<std::vector<Name>> Store::list_names(std::string_view scope) const {
   auto db = state_->core->database.lock();
   Rows rows = TRY(db->query(
-      "SELECT reference, target, media_type, created FROM names WHERE scope = ? ORDER BY reference, target", {scope}));
+      "SELECT reference, target, media_type, created, word FROM names WHERE scope = ? ORDER BY reference, target",
+      {scope}));
   std::vector<Name> names;
   while (TRY(rows.next())) names.push_back(TRY(name_of_row(rows)));
   return names;

@@ -12,14 +12,11 @@ namespace slipway::store {
 /// Inside a write transaction: the rows of blobs that are gone.
 [[nodiscard]] Status drop_origins(Connection& db, const std::vector<oci::Digest>& blobs);
 
-/// SQL that makes what every known document names, and is here, its own: for a store in which nobody wrote down where
-/// things came from.
-[[nodiscard]] std::string own_everything();
-
 /// Everything of the tables that a broken file still gives away; whatever stops it, stops it.
 struct SavedOrigin {
   std::string registry, repository;
   oci::Digest blob;
+  std::int64_t noted = 0;
 };
 [[nodiscard]] std::vector<SavedOrigin> save_origins(Connection& db);
 /// Inside a write transaction: puts back those whose blobs are here.

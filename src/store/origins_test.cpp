@@ -1,5 +1,7 @@
 #include "store/origins.hpp"
 
+#include <cstdio>
+
 #include "store/schema.hpp"
 #include "store/test_store.hpp"
 
@@ -11,6 +13,11 @@ struct OriginsTest : StoreTest {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kReadOnly);
     return table == "origins" ? **db.number("SELECT count(*) FROM origins")
                               : **db.number("SELECT count(*) FROM origin_links");
+  }
+  /// Makes all notes older.
+  void age(std::int64_t seconds) const {
+    Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
+    ASSERT_TRUE(db.run("UPDATE origin_links SET noted = noted - ?", {seconds}));
   }
   const Origin app{"registry.example:5000", "team/app"};
   const Origin base{"registry.example:5000", "library/base"};
@@ -90,8 +97,10 @@ TEST_F(OriginsTest, ARebuildKeepsWhatItCanRead) {
     const StoredImage named = image(store, lease, 1);
     manifest = named.manifest;
     layer = named.layers[0].descriptor.digest;
-    ASSERT_TRUE(store.set_name(kScope, testing::seed_name(1), manifest, oci::media_type::kOciManifest, Durable::kNo));
+    ASSERT_TRUE(
+        store.set_name(kScope, testing::seed_name(1), manifest, oci::media_type::kOciManifest, Durable::kNo, "own"));
     ASSERT_TRUE(Origins(store).note(app, layer));
+    ASSERT_TRUE(Origins(store).note(Origin::image(manifest), layer));
   }
   {
     Connection db = *Connection::open(root + "/meta.db", OpenMode::kExisting);
@@ -102,32 +111,140 @@ TEST_F(OriginsTest, ARebuildKeepsWhatItCanRead) {
   }
   Store store = open();
   EXPECT_FALSE(problems(store, true).empty());
-  ASSERT_TRUE(store.find_name(kScope, testing::seed_name(1)).value());
+  EXPECT_EQ(store.find_name(kScope, testing::seed_name(1)).value()->word, "own");
   EXPECT_TRUE(*Origins(store).has(app, layer));
-  EXPECT_TRUE(*Origins(store).has(Origin::image(manifest), layer)) << "and it is the image's own";
+  EXPECT_TRUE(*Origins(store).has(Origin::image(manifest), layer));
 }
 
-TEST_F(OriginsTest, InADatabaseOfSchema5WhatIsHereBelongsToTheImagesThatNameIt) {
+TEST_F(OriginsTest, WhatARebuildCanNotReadIsNobodys) {
+  oci::Digest layer = oci::Digest::of(""), manifest = layer;
+  {
+    Store store = open();
+    const Lease lease = *store.lease("test");
+    const StoredImage named = image(store, lease, 1);
+    manifest = named.manifest;
+    layer = named.layers[0].descriptor.digest;
+    ASSERT_TRUE(
+        store.set_name(kScope, testing::seed_name(1), manifest, oci::media_type::kOciManifest, Durable::kNo, "own"));
+    ASSERT_TRUE(Origins(store).note(Origin::image(manifest), layer));
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) std::remove((root + "/meta.db" + suffix).c_str());
+  Store store = open();
+  ASSERT_EQ(store.list_names(kScope)->size(), 1U) << "a dangling one";
+  EXPECT_EQ(store.list_names(kScope)->front().word, "");
+  EXPECT_FALSE(*Origins(store).has(Origin::image(manifest), layer));
+}
+
+/// What a repository had has to be asked for again after a while.
+TEST_F(OriginsTest, NotesOfRepositoriesAge) {
+  Store store = open();
+  const Origins origins(store);
+  const Lease lease = *store.lease("test");
+  const oci::Digest blob = store.put_blob(lease, "bytes")->digest, document = store.put_blob(lease, "{}")->digest;
+  const Origin own = Origin::image(document), given = Origin::image_of(app, document);
+  for (const auto& origin : {app, own, given, Origin::folder("/layout")}) ASSERT_TRUE(origins.note(origin, blob));
+  age(Origins::kFresh - 60);
+  EXPECT_TRUE(*origins.has(app, blob));
+  age(120);
+  EXPECT_FALSE(*origins.has(app, blob));
+  EXPECT_TRUE(*origins.had(app, blob));
+  EXPECT_TRUE(*origins.registry_had(base, blob)) << "a HEAD is enough";
+  for (const auto& origin : {own, given, Origin::folder("/layout")}) EXPECT_TRUE(*origins.has(origin, blob));
+  ASSERT_TRUE(origins.note(app, blob));
+  EXPECT_TRUE(*origins.has(app, blob)) << "renewed";
+  age(-3 * Origins::kFresh);
+  EXPECT_FALSE(*origins.has(app, blob)) << "noted by a clock that was wrong";
+}
+
+/// Who answers to 127.0.0.1:5000 now is not who did when another command asked.
+TEST_F(OriginsTest, NotesOfThoseThatPassCountInTheirProcess) {
+  const Origin here{"127.0.0.1:5000", "team/app", true}, beside{"127.0.0.1:5000", "team/base", true};
+  oci::Digest blob = oci::Digest::of(""), document = blob;
+  {
+    Store store = open();
+    const Lease lease = *store.lease("test");
+    blob = store.put_blob(lease, "bytes")->digest;
+    document = store.put_blob(lease, "{}")->digest;
+    const StoredImage kept = image(store, lease, 1);
+    ASSERT_TRUE(
+        store.set_name(kScope, testing::seed_name(1), kept.manifest, oci::media_type::kOciManifest, Durable::kNo));
+    const Origins origins(store);
+    ASSERT_TRUE(origins.arrived(here, document));
+    for (const auto& origin : {here, Origin::image_of(here, document)}) ASSERT_TRUE(origins.note(origin, blob));
+    ASSERT_TRUE(origins.arrived(here, document));
+    EXPECT_TRUE(*origins.has(Origin::image_of(here, document), blob)) << "the command that saw it asks twice";
+    EXPECT_TRUE(*origins.has(here, blob));
+    EXPECT_TRUE(*origins.registry_had(beside, blob));
+  }
+  Store store = open();
+  const Origins origins(store);
+  EXPECT_FALSE(*origins.has(here, blob));
+  EXPECT_FALSE(*origins.had(here, blob));
+  EXPECT_FALSE(*origins.registry_had(beside, blob)) << "not even a HEAD would do";
+  EXPECT_EQ(*origins.repository_with(here.registry, blob), "team/app") << "worth a try to mount from";
+  EXPECT_TRUE(*origins.has(Origin::image_of(here, document), blob)) << "a name that is here keeps what it has";
+  ASSERT_TRUE(origins.arrived(here, document));
+  EXPECT_FALSE(*origins.has(Origin::image_of(here, document), blob)) << "somebody gave it anew";
+}
+
+TEST_F(OriginsTest, WhatArrivesAnewKeepsWhatIsStillThere) {
+  Store store = open();
+  const Origins origins(store);
+  const Lease lease = *store.lease("test");
+  const oci::Digest one = store.put_blob(lease, "one")->digest, two = store.put_blob(lease, "two")->digest,
+                    document = store.put_blob(lease, "{}")->digest;
+  const Origin given = Origin::image_of(app, document);
+  EXPECT_EQ(given.given_by(), "registry.example:5000/team/app");
+  ASSERT_TRUE(origins.arrived(app, document));
+  for (const auto& blob : {one, two, document}) ASSERT_TRUE(origins.note(given, blob));
+  for (const auto& blob : {one, two}) ASSERT_TRUE(origins.note(app, blob));
+  ASSERT_TRUE(origins.arrived(app, document));
+  for (const auto& blob : {one, two, document}) EXPECT_TRUE(*origins.has(given, blob));
+  age(Origins::kFresh + 60);
+  ASSERT_TRUE(origins.note(app, two));
+  ASSERT_TRUE(origins.arrived(app, document));
+  EXPECT_TRUE(*origins.has(app, document));
+  EXPECT_FALSE(*origins.has(given, one));
+  EXPECT_TRUE(*origins.has(given, two));
+  EXPECT_FALSE(*origins.has(given, document)) << "that all of it was proven is as old";
+}
+
+TEST_F(OriginsTest, NothingIsKeptOfAnImageWithoutADocument) {
+  Store store = open();
+  const Origins origins(store);
+  const Lease lease = *store.lease("test");
+  const oci::Digest blob = store.put_blob(lease, "bytes")->digest;
+  ASSERT_TRUE(origins.note(Origin::image_of(app, oci::Digest::of("nowhere")), blob));
+  EXPECT_EQ(count("origin_links"), 0);
+}
+
+/// Which of its images were made here and which were pulled, an older store can not tell.
+TEST_F(OriginsTest, InAnOlderDatabaseNobodysWordIsKnown) {
   const std::string path = root + ".db";
-  std::vector<Migration> old = migrations();
-  std::erase_if(old, [](const Migration& step) { return step.to > 5; });
+  const auto upto = [](std::int64_t version) {
+    std::vector<Migration> steps = migrations();
+    std::erase_if(steps, [&](const Migration& step) { return step.to > version; });
+    return steps;
+  };
   Connection db = *Connection::open(path, OpenMode::kCreate);
-  ASSERT_TRUE(migrate(db, old));
-  const oci::Digest manifest = oci::Digest::of("manifest"), layer = oci::Digest::of("layer"),
-                    absent = oci::Digest::of("absent");
+  ASSERT_TRUE(migrate(db, upto(5)));
+  const oci::Digest manifest = oci::Digest::of("manifest"), layer = oci::Digest::of("layer");
   for (const auto& blob : {manifest, layer}) ASSERT_TRUE(db.run("INSERT INTO blobs VALUES (?, 7)", {blob}));
-  for (const auto& child : {layer, absent}) ASSERT_TRUE(db.run("INSERT INTO refs VALUES (?, 0, ?)", {manifest, child}));
-  ASSERT_TRUE(db.run("INSERT INTO refs VALUES (?, 2, ?)", {manifest, layer}));
+  ASSERT_TRUE(db.run("INSERT INTO refs VALUES (?, 0, ?)", {manifest, layer}));
+  ASSERT_TRUE(db.run("INSERT INTO names VALUES ('default', 'docker.io/library/app:1', ?, '', 3)", {manifest}));
   ASSERT_TRUE(
       db.execute("INSERT INTO facts VALUES (1, 'served', x'01', x'', 3), (2, 'origin', x'01', x'', 3),"
-                 " (3, 'own', x'01', x'', 3), (4, 'sum', x'01', x'', 3)"));
+                 " (3, 'own', x'01', x'', 3), (4, 'sum', x'01', x'', 3), (5, 'proven base', x'01', x'', 3)"));
+  ASSERT_TRUE(migrate(db, upto(7)));
+  EXPECT_EQ(**db.number("SELECT count(*) FROM origin_links"), 0) << "it belongs to nobody";
+  ASSERT_TRUE(
+      db.run("INSERT INTO origins VALUES (1, '(image)', ?), (2, 'registry.example', 'team/app')", {manifest.text()}));
+  ASSERT_TRUE(db.run("INSERT INTO origin_links VALUES (1, ?1), (2, ?1)", {layer}));
   ASSERT_TRUE(migrate(db));
   EXPECT_EQ(check_schema(db)->version, kSchemaVersion);
-  EXPECT_EQ(**db.number("SELECT count(*) FROM origin_links JOIN origins ON origin = id WHERE blob = ? AND registry = ?"
-                        " AND repository = ?",
-                        {layer, Origin::image(manifest).registry, Origin::image(manifest).repository}),
-            1);
-  EXPECT_EQ(**db.number("SELECT count(*) FROM origin_links"), 1);
+  EXPECT_EQ(**db.number("SELECT count(*) FROM names WHERE word = ''"), 1);
+  EXPECT_EQ(**db.number("SELECT count(*) FROM origin_links WHERE origin = 2 AND noted = 0"), 1) << "good for a HEAD";
+  EXPECT_EQ(**db.number("SELECT count(*) FROM origin_links"), 1) << "an image's own may have been a thief's";
   EXPECT_EQ(**db.number("SELECT count(*) FROM facts"), 1) << "the older notes are of no use any more";
   ASSERT_TRUE(migrate(db));  // again: nothing to do
 }

@@ -26,6 +26,7 @@ struct SavedName {
   oci::Digest target;
   std::string media_type;
   std::int64_t created;
+  std::string word;
 };
 
 /// meta.db, if any, becomes meta.db.broken-<time>[-n], its WAL with it. Gives its new path.
@@ -49,17 +50,23 @@ Result<std::string> set_aside(const Core& core) {
   return here ? aside : std::string();
 }
 
+Result<Rows> name_rows(Connection& db) {
+  auto rows = db.query("SELECT scope, reference, target, media_type, created, word FROM names");
+  if (rows) return rows;
+  return db.query("SELECT scope, reference, target, media_type, created, '' FROM names");  // an older schema
+}
+
 /// The names that the broken file still gives away; whatever stops it, stops it.
 std::vector<SavedName> save_names(Connection& db) {
   std::vector<SavedName> names;
-  auto rows = db.query("SELECT scope, reference, target, media_type, created FROM names");
+  auto rows = name_rows(db);
   if (!rows) return names;
   while (true) {
     const auto more = rows->next();
     if (!more || !*more) return names;
     auto target = rows->digest(2);
     if (!target) continue;
-    names.push_back({rows->text(0), rows->text(1), *target, rows->text(3), rows->integer(4)});
+    names.push_back({rows->text(0), rows->text(1), *target, rows->text(3), rows->integer(4), rows->text(5)});
   }
 }
 
@@ -114,7 +121,7 @@ Status name_images(Core& core, const Found& found, std::vector<SavedName> names,
   for (const auto& name : names) named.insert(name.target);
   for (const auto& [digest, media_type] : found.documents) {
     if (!named.contains(digest) && !found.children.contains(digest))
-      names.push_back({std::string(kScope), "", digest, media_type, now().seconds});
+      names.push_back({std::string(kScope), "", digest, media_type, now().seconds, ""});
   }
   for (const auto& name : names) {
     if (!found.blobs.contains(name.target)) continue;
@@ -124,18 +131,17 @@ Status name_images(Core& core, const Found& found, std::vector<SavedName> names,
     Txn txn = TRY(Txn::write(*db));
     std::vector<std::string> references;
     if (!name.reference.empty()) references.push_back(name.reference);
-    TRY(write_names(*db, name.scope, references, name.target, name.media_type, name.created));
+    TRY(write_names(*db, name.scope, references, name.target, name.media_type, name.created, name.word));
     TRY(txn.commit());
   }
   return {};
 }
 
-/// Nobody knows how much is lost: what is here belongs to the images that name it too, as in a store of schema 5.
+/// Nobody knows how much is lost. What can not be read belongs to nobody any more, and is transferred once.
 Status write_origins(Core& core, const std::vector<SavedOrigin>& saved) {
   auto db = core.database.lock();
   Txn txn = TRY(Txn::write(*db));
   TRY(restore_origins(*db, saved));
-  TRY(db->execute(own_everything()));
   return txn.commit();
 }
 

@@ -1,7 +1,5 @@
 #include "store/schema.hpp"
 
-#include "store/origin_rows.hpp"
-
 namespace slipway::store {
 namespace {
 
@@ -211,8 +209,7 @@ ALTER TABLE repository_links ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 UPDATE repository_links SET used = linked;
 )sql";
 
-// Who else has a blob (origins.hpp). Where what is here came from was not written down: it belongs to the images that
-// name it, and a registry is asked for it once more.
+// Who else has a blob (origins.hpp). Where what is here came from was not written down: it is asked for once more.
 constexpr const char* kOrigins = R"sql(
 CREATE TABLE origins (
   id INTEGER PRIMARY KEY,
@@ -229,12 +226,22 @@ CREATE INDEX origin_links_by_blob ON origin_links (blob);
 DELETE FROM facts WHERE kind IN ('origin', 'served', 'own', 'place of a layer');
 )sql";
 
+// word: on whose word what a name leads to is used (image/proofs.hpp). It was concluded from what was missing: nobody
+// knows any more which images were made here, so all of them are asked for, or loaded or built, once more. noted:
+// seconds since the epoch, when it was seen last; what was noted without a time is old.
+constexpr const char* kWords = R"sql(
+ALTER TABLE names ADD COLUMN word TEXT NOT NULL DEFAULT '';
+ALTER TABLE origin_links ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+DELETE FROM origin_links WHERE origin IN (SELECT id FROM origins WHERE registry IN ('(image)', '(folder)'));
+DELETE FROM origins WHERE registry IN ('(image)', '(folder)');
+DELETE FROM facts WHERE kind = 'proven base';
+)sql";
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2}, {3, kVersion3},
-                                             {4, kVersion4}, {5, kVersion5}, {6, kMirrorUse},
-                                             {7, kOrigins + own_everything()}};
+  static const std::vector<Migration> all = {{1, kVersion1}, {2, kVersion2},  {3, kVersion3}, {4, kVersion4},
+                                             {5, kVersion5}, {6, kMirrorUse}, {7, kOrigins},  {8, kWords}};
   return all;
 }
 

@@ -10,7 +10,7 @@
 
 namespace slipway::store {
 
-inline constexpr std::int64_t kSchemaVersion = 7;
+inline constexpr std::int64_t kSchemaVersion = 8;
 
 /// What a row of `lease_needs` or `refs` points at.
 enum class Need : unsigned char {

@@ -83,6 +83,7 @@ struct Name {
   oci::Digest target;     ///< manifest or index
   std::string media_type;
   std::int64_t created = 0;  ///< seconds since the epoch: when the name was set
+  std::string word = {};     ///< on whose word the target is used (image/proofs.hpp); empty: nobody wrote it down
 };
 
 enum class Durable : unsigned char {
@@ -214,10 +215,11 @@ class Store {
 
   // --- names
   [[nodiscard]] Status set_name(std::string_view scope, const oci::Reference& reference, const oci::Digest& target,
-                                std::string_view media_type, Durable durable);
+                                std::string_view media_type, Durable durable, std::string_view word = {});
   /// Many names at once, all or none; `references` may be empty: then the target is kept as a dangling image.
   [[nodiscard]] Status set_names(std::string_view scope, const std::vector<oci::Reference>& references,
-                                 const oci::Digest& target, std::string_view media_type, Durable durable);
+                                 const oci::Digest& target, std::string_view media_type, Durable durable,
+                                 std::string_view word = {});
   [[nodiscard]] Result<std::optional<Name>> find_name(std::string_view scope, const oci::Reference& reference) const;
   [[nodiscard]] Result<std::vector<Name>> list_names(std::string_view scope) const;
   [[nodiscard]] Result<bool> remove_name(std::string_view scope, const oci::Reference& reference, Durable durable);

@@ -113,7 +113,7 @@ def go_program(module, name):
 class Upstream:
     """A registry for mirrors to ask: serves documents and blobs from memory, counts, and misbehaves on demand."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.blobs, self.manifests, self.tags = {}, {}, {}
         self.kinds = {}         # media types of manifests that are none of OCI's
         self.seen = []
@@ -129,7 +129,7 @@ class Upstream:
         handler = type("Handler", (http.server.BaseHTTPRequestHandler,),
                        {"protocol_version": "HTTP/1.1", "do_GET": lambda h: self.answer(h, True),
                         "do_HEAD": lambda h: self.answer(h, False), "log_message": lambda *a: None})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.port = self.server.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
