@@ -262,6 +262,7 @@ TEST_F(SnapshotTest, ThoseOfSchema1StayWhereTheyAre) {
         "DROP TABLE build_inputs; DROP TABLE build_needs; DROP TABLE record_parts; "
         "DROP TABLE repositories; DROP TABLE repository_links; DROP TABLE repository_tags; DROP TABLE uploads; "
         "DROP INDEX refs_by_child; DROP TABLE origins; DROP TABLE origin_links; "
+        "ALTER TABLE names DROP COLUMN word; "
         "ALTER TABLE records DROP COLUMN top; CREATE TABLE record_needs (record INTEGER); PRAGMA user_version=1;"));
   }
   Store store = open();
