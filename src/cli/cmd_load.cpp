@@ -24,8 +24,8 @@ Result<int> run(Session& session, const Arguments& arguments) {
     for (const auto& name : image.references)
       TRY(session.out.write(fmt::format("Loaded image: {}\n", name.familiar())));
     if (image.references.empty()) {
-      TRY(session.out.write(
-          fmt::format("Loaded image ID: {}\n", TRY(image_id(store, image::Holder({}), image.target, image.media_type)))));
+      TRY(session.out.write(fmt::format("Loaded image ID: {}\n",
+                                        TRY(image_id(store, image::Holder({}), image.target, image.media_type)))));
     }
   }
   return 0;

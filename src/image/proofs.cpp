@@ -1,7 +1,5 @@
 #include "image/proofs.hpp"
 
-#include "http/url.hpp"
-
 namespace slipway::image {
 namespace {
 
@@ -17,19 +15,10 @@ std::string_view believed_by(registry::Trust trust) {
   return "";
 }
 
-/// Whether somebody else may answer to the name tomorrow.
-bool passes(const std::string& registry, registry::Trust trust) {
-  if (trust != registry::Trust::kVerified) return true;
-  const auto port = registry.rfind(':');
-  const bool has_port = port != std::string::npos && registry.find(']', port) == std::string::npos;
-  return http::is_loopback_host(registry.substr(0, has_port ? port : registry.size()));
-}
-
 }  // namespace
 
 store::Origin origin_of(const oci::Reference& reference, registry::Trust trust) {
-  return {reference.registry() + std::string(believed_by(trust)), reference.repository(),
-          passes(reference.registry(), trust)};
+  return {reference.registry() + std::string(believed_by(trust)), reference.repository()};
 }
 
 std::string word_of(const store::Origin& repository) { return repository.registry + "/" + repository.repository; }
@@ -72,7 +61,7 @@ Result<bool> Proofs::hold(const oci::Digest& blob) const {
 }
 
 Result<bool> Proofs::ask(const oci::Digest& blob, const Cancel& cancel) const {
-  if (own_ || !TRY(origins_.registry_had(there_, blob))) return false;
+  if (own_ || !TRY(origins_.repository_with(there_.registry, blob))) return false;
   if (!TRY(repository_.shows_blob(blob, cancel))) return false;
   TRY(note_served(blob));
   return true;

@@ -410,30 +410,6 @@ TEST_F(AgeingProof, WhatIsNotThereAnyMoreIsForgotten) {
   EXPECT_THAT(asked, Not(Contains("HEAD " + blob(built.layers[1])))) << "a claim is not enough any more";
 }
 
-/// On loopback anybody may have taken the port since the last command, which another open store stands for.
-TEST_F(Proof, WhoAnswersOnLoopbackIsAnotherWithEveryCommand) {
-  ASSERT_TRUE(pull(joe, "default"));
-  const auto name = reference(server.authority() + "/team/app:1");
-  store::Store next = store::Store::open(place.store.root(), {}).value();
-  const auto lease = next.lease("test").value();
-  Images images{next, lease, joe, "default"};
-  const auto before = server.asked().size();
-  const auto image = images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
-  ASSERT_TRUE(image) << image.error().message();
-  EXPECT_TRUE(images.unpack(*image, place, 1, {}));
-  EXPECT_THAT(server.asked_since(before), IsEmpty()) << "the name is here, with what it has";
-  server.refuse(blob(built.layers[1]), 404);
-  EXPECT_FALSE(images.pull(name, oci::Platform::host(), place, {})) << "it knows the digest";
-  EXPECT_FALSE(*images.holds(*image, oci::Digest::of(built.layers[1])));
-  server.put(blob(built.layers[1]), built.layers[1]);
-  const auto again = server.asked().size();
-  ASSERT_TRUE(images.pull(name, oci::Platform::host(), place, {}));
-  EXPECT_THAT(server.asked_since(again), Contains("GET " + blob(built.layers[1])));
-  const auto last = server.asked().size();
-  ASSERT_TRUE(images.pull(name, oci::Platform::host(), place, {}));
-  EXPECT_THAT(server.asked_since(last), ElementsAre("HEAD manifests/1")) << "the same command";
-}
-
 TEST_F(Proof, ARegistryWithoutHeadIsAsked) {
   ASSERT_TRUE(pull(joe, "default"));
   Server plain(built);

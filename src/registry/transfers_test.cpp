@@ -539,7 +539,10 @@ TEST(Upload, APlaceElsewhereAndRelativePlaces) {
       return taken;
     });
   };
-  EXPECT_TRUE(Client::make(quick()).value().repository(name_at(server)).upload(describe(blob), open, std::nullopt, nullptr, {}));
+  EXPECT_TRUE(Client::make(quick())
+                  .value()
+                  .repository(name_at(server))
+                  .upload(describe(blob), open, std::nullopt, nullptr, {}));
   EXPECT_EQ(elsewhere.received().at(0).body, blob);
 }
 

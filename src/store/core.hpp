@@ -5,10 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 #include "base/error.hpp"
@@ -31,8 +29,6 @@ struct Core {
   std::function<Status(int at, const std::string& name)> remove_tree;
   /// Lock it for one transaction or query, never while waiting for anything but SQLite, never twice in one call chain.
   Synced<Connection> database;
-  /// (registry, blob, repository): what was noted in this process of those that may be others tomorrow (origins.hpp).
-  Synced<std::set<std::tuple<std::string, std::string, std::string>>> passing;
   std::atomic<std::uint64_t> serial = 0;  ///< makes names in work/ unique within the process
 
   [[nodiscard]] std::string database_path() const { return root + "/meta.db"; }

@@ -47,13 +47,6 @@ Status remove(Connection& db, const Origin& origin, const oci::Digest& blob) {
   return {};
 }
 
-auto seen(const Origin& origin, const oci::Digest& blob) {
-  return std::tuple(origin.registry, blob.text(), origin.repository);
-}
-bool was_seen(Core& core, const Origin& origin, const oci::Digest& blob) {
-  return core.passing.lock()->contains(seen(origin, blob));
-}
-
 /// Notes of images whose document is not here are of no use: it will have to come first.
 Result<bool> is_missing(Connection& db, const Origin& origin) {
   if (!origin.registry.starts_with(kImageOf)) return false;
@@ -80,24 +73,12 @@ bool Origin::is_folder() const { return registry == kFolder; }
 std::string Origin::given_by() const { return registry.starts_with(kImageOf) ? repository : std::string(); }
 
 Result<bool> Origins::has(const Origin& origin, const oci::Digest& blob) const {
-  Core& core = *store_->state_->core;
-  if (origin.passing) return was_seen(core, origin, blob);
-  const auto when = TRY(noted(*core.database.lock(), origin, blob));
+  const auto when = TRY(noted(*store_->state_->core->database.lock(), origin, blob));
   return when && (lasts(origin) || is_young(*when, kFresh));
 }
 
 Result<bool> Origins::had(const Origin& origin, const oci::Digest& blob) const {
-  Core& core = *store_->state_->core;
-  if (origin.passing) return was_seen(core, origin, blob);
-  return TRY(noted(*core.database.lock(), origin, blob)).has_value();
-}
-
-Result<bool> Origins::registry_had(const Origin& repository, const oci::Digest& blob) const {
-  if (!repository.passing) return TRY(repository_with(repository.registry, blob)).has_value();
-  const auto of_this_process = store_->state_->core->passing.lock();
-  const auto first = of_this_process->lower_bound({repository.registry, blob.text(), ""});
-  return first != of_this_process->end() && std::get<0>(*first) == repository.registry &&
-         std::get<1>(*first) == blob.text();
+  return TRY(noted(*store_->state_->core->database.lock(), origin, blob)).has_value();
 }
 
 Result<std::optional<std::string>> Origins::repository_with(std::string_view registry, const oci::Digest& blob) const {
@@ -124,17 +105,11 @@ Status Origins::note(const Origin& origin, std::span<const oci::Digest> blobs) c
     for (const auto& blob : fresh) TRY(write(*db, origin, blob, now().seconds));
     return txn.commit();
   };
-  TRY(context(explain_full(core, attempt()), "while noting where a blob came from"));
-  if (!origin.passing) return {};
-  for (const auto& blob : blobs)
-    if (TRY(core.database.lock()->number("SELECT 1 FROM blobs WHERE digest = ?", {blob})))
-      core.passing.lock()->insert(seen(origin, blob));
-  return {};
+  return context(explain_full(core, attempt()), "while noting where a blob came from");
 }
 
 Status Origins::forget(const Origin& origin, const oci::Digest& blob) const {
   Core& core = *store_->state_->core;
-  core.passing.lock()->erase(seen(origin, blob));
   auto db = core.database.lock();
   if (!TRY(noted(*db, origin, blob))) return {};
   Txn txn = TRY(Txn::write(*db));
@@ -144,9 +119,7 @@ Status Origins::forget(const Origin& origin, const oci::Digest& blob) const {
 
 Status Origins::arrived(const Origin& repository, const oci::Digest& document) const {
   Core& core = *store_->state_->core;
-  const bool again = repository.passing && was_seen(core, repository, document);
   TRY(note(repository, document));
-  if (again) return {};
   const Origin image = Origin::image_of(repository, document);
   std::vector<std::pair<oci::Digest, std::int64_t>> known;
   {
@@ -160,7 +133,7 @@ Status Origins::arrived(const Origin& repository, const oci::Digest& document) c
   // Its own document among them says that all of it was proven (build/bases.hpp).
   std::vector<oci::Digest> old;
   for (const auto& [blob, when] : known) {
-    const bool holds = blob == document ? !repository.passing && is_young(when, kFresh) : TRY(has(repository, blob));
+    const bool holds = blob == document ? is_young(when, kFresh) : TRY(has(repository, blob));
     if (!holds) old.push_back(blob);
   }
   if (old.empty()) return {};

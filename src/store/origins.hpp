@@ -5,9 +5,8 @@
 //   TRY(origins.note({"registry.example:5000", "team/app"}, blob));  // served by it, or pushed there
 //   if (TRY(origins.has(Origin::image(manifest), blob))) …           // rightly part of an image of this store
 //
-// What is noted of a repository counts for kFresh seconds, of one that passes in the process that noted it; what is
-// noted of images and directories lasts. A row goes with its blob; those of an image with the image's document too.
-// They survive kill -9; losing one costs a transfer.
+// What is noted of a repository counts for kFresh seconds; what is noted of images lasts. A row goes with its blob;
+// those of an image with the image's document too. They survive kill -9; losing one costs a transfer.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +24,6 @@ namespace slipway::store {
 struct Origin {
   std::string registry;  ///< who, with what it was believed by (image/proofs.hpp); or one of those below
   std::string repository;
-  bool passing = false;  ///< nobody knows who answers to the name tomorrow
   /// An image or index that was made or loaded here, by the digest of its document: what it names and was rightly here
   /// then.
   static Origin image(const oci::Digest& document);
@@ -47,10 +45,8 @@ class Origins {
   explicit Origins(const Store& store) : store_(&store) {}
 
   [[nodiscard]] Result<bool> has(const Origin& origin, const oci::Digest& blob) const;
-  /// Whether it had it once, however long ago; of one that passes as has().
+  /// Whether it had it once, however long ago.
   [[nodiscard]] Result<bool> had(const Origin& origin, const oci::Digest& blob) const;
-  /// Whether any repository of that one's registry had it, itself included; likewise.
-  [[nodiscard]] Result<bool> registry_had(const Origin& repository, const oci::Digest& blob) const;
   /// A repository of the registry that is said to have the blob, if any. No proof.
   [[nodiscard]] Result<std::optional<std::string>> repository_with(std::string_view registry,
                                                                    const oci::Digest& blob) const;

@@ -148,43 +148,12 @@ TEST_F(OriginsTest, NotesOfRepositoriesAge) {
   age(120);
   EXPECT_FALSE(*origins.has(app, blob));
   EXPECT_TRUE(*origins.had(app, blob));
-  EXPECT_TRUE(*origins.registry_had(base, blob)) << "a HEAD is enough";
+  EXPECT_EQ(*origins.repository_with(app.registry, blob), app.repository) << "a HEAD is enough";
   for (const auto& origin : {own, given, Origin::folder("/layout")}) EXPECT_TRUE(*origins.has(origin, blob));
   ASSERT_TRUE(origins.note(app, blob));
   EXPECT_TRUE(*origins.has(app, blob)) << "renewed";
   age(-3 * Origins::kFresh);
   EXPECT_FALSE(*origins.has(app, blob)) << "noted by a clock that was wrong";
-}
-
-/// Who answers to 127.0.0.1:5000 now is not who did when another command asked.
-TEST_F(OriginsTest, NotesOfThoseThatPassCountInTheirProcess) {
-  const Origin here{"127.0.0.1:5000", "team/app", true}, beside{"127.0.0.1:5000", "team/base", true};
-  oci::Digest blob = oci::Digest::of(""), document = blob;
-  {
-    Store store = open();
-    const Lease lease = *store.lease("test");
-    blob = store.put_blob(lease, "bytes")->digest;
-    document = store.put_blob(lease, "{}")->digest;
-    const StoredImage kept = image(store, lease, 1);
-    ASSERT_TRUE(
-        store.set_name(kScope, testing::seed_name(1), kept.manifest, oci::media_type::kOciManifest, Durable::kNo));
-    const Origins origins(store);
-    ASSERT_TRUE(origins.arrived(here, document));
-    for (const auto& origin : {here, Origin::image_of(here, document)}) ASSERT_TRUE(origins.note(origin, blob));
-    ASSERT_TRUE(origins.arrived(here, document));
-    EXPECT_TRUE(*origins.has(Origin::image_of(here, document), blob)) << "the command that saw it asks twice";
-    EXPECT_TRUE(*origins.has(here, blob));
-    EXPECT_TRUE(*origins.registry_had(beside, blob));
-  }
-  Store store = open();
-  const Origins origins(store);
-  EXPECT_FALSE(*origins.has(here, blob));
-  EXPECT_FALSE(*origins.had(here, blob));
-  EXPECT_FALSE(*origins.registry_had(beside, blob)) << "not even a HEAD would do";
-  EXPECT_EQ(*origins.repository_with(here.registry, blob), "team/app") << "worth a try to mount from";
-  EXPECT_TRUE(*origins.has(Origin::image_of(here, document), blob)) << "a name that is here keeps what it has";
-  ASSERT_TRUE(origins.arrived(here, document));
-  EXPECT_FALSE(*origins.has(Origin::image_of(here, document), blob)) << "somebody gave it anew";
 }
 
 TEST_F(OriginsTest, WhatArrivesAnewKeepsWhatIsStillThere) {

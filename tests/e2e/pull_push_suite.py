@@ -49,16 +49,11 @@ class PullPushTest(Case):
     def test_second_pull_transfers_no_blob(self):
         self.slipway.build(self.source, "-t", self.name, "--push")
         other = self.other()
-
-        def fetched(name):  # registry.example: one that is not on loopback
-            before = len(self.registry.requests())
-            other("pull", name, env={"SLIPWAY_REGISTRY_MIRROR": f"registry.example=http://{self.registry.host}"})
-            return [r for r in self.registry.requests()[before:] if r[0] == "GET" and "/blobs/" in r[1]]
-
-        self.assertTrue(fetched("registry.example/team/app:1"))
-        self.assertEqual([], fetched("registry.example/team/app:1"))
-        self.assertTrue(fetched(self.name))
-        self.assertTrue(fetched(self.name), "on loopback it may be another registry by now")
+        other("pull", self.name)
+        before = len(self.registry.requests())
+        other("pull", self.name)
+        self.assertEqual([("HEAD", "/v2/team/app/manifests/1")],
+                         [one[:2] for one in self.registry.requests()[before:] if one[1] != "/v2/"])
 
     def test_layer_shared_with_another_repository_is_mounted_or_found(self):
         self.slipway.build(self.source, "-t", self.name, "--push")

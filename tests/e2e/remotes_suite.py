@@ -411,7 +411,7 @@ def as_example(host):
 
 class ProofTest(RemotesCase):
     """A pull of what is here costs one HEAD with own credentials, and is refused without. registry.example stands for a
-    registry that is not on loopback, where nothing would be remembered; a mirror serves for it."""
+    registry that is not on loopback; a mirror serves for it."""
 
     def setUp(self):
         super().setUp()
@@ -846,27 +846,6 @@ class ForeignTest(RemotesCase):
             reader("load", "-i", self.folder / "p.tar")
             reader.build(self.context(f"FROM {self.name}\nRUN cat /secret\n", name="own"))
             reader.assert_clean(self)
-
-    def test_nor_of_a_registry_that_was_at_this_address(self):
-        """The port of a registry that ended is taken by somebody who names its layers."""
-        first = self.closing(OwnRegistry(self.other("of-the-registry")))
-        name = f"{first.host}/team/app:1"
-        self.slipway("tag", self.name, name)
-        self.slipway("push", name)
-        self.reader("pull", name)
-        run_it = self.context(f"FROM {name}\nRUN cat /secret\n", name="run")
-        first.close()
-        self.reader.build(run_it)  # the name is here, and asks nobody
-        self.thief.tags[("team/app", "1")] = self.digest
-        other = self.closing(Upstream(port=first.port))
-        other.manifests, other.tags, other.blobs = self.thief.manifests, self.thief.tags, self.thief.blobs
-        self.assert_refused(self.reader("pull", name, check=False))
-        self.assert_refused(self.reader.build(run_it, "--pull", check=False))
-        self.reader("rmi", name)
-        self.assert_refused(self.reader.build(run_it, check=False))
-        for layer in self.layers:
-            other.blobs[layer] = self.blob(layer)
-        self.reader.build(run_it)
 
     def test_what_was_loaded_is_no_registrys(self):
         self.slipway("save", "-o", self.folder / "p.tar", self.name)
