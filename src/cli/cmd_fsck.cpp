@@ -12,8 +12,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   const auto findings = TRY(context(store.fsck(repair, session.cancel), "while checking {}", quoted(session.root)));
   for (const auto& finding : findings)
     TRY(session.out.write(fmt::format("{}: {}\n", printable(finding.object, 512), printable(finding.problem, 1024))));
+  const bool rebuilt = session.tell_of_databases_set_aside();
   if (findings.empty()) {
-    session.say("the store is clean\n");
+    session.say(rebuilt ? "what is in the store is whole\n" : "the store is clean\n");
     return 0;
   }
   if (!repair) {

@@ -220,6 +220,7 @@ RepositoryName split_repository_name(std::string_view text) {
 }
 
 Result<int> list_repositories(Session& session, const Arguments& arguments) {
+  (void)session.tell_of_databases_set_aside();  // what is not listed may have been here
   auto store = TRY(session.open_store());
   const auto all = TRY(repositories_of(store, arguments));
   std::vector<Value> rows;

@@ -2,12 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "cli/registry_options.hpp"
 #include "cli/terminal.hpp"
+#include "store/rebuilt.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::cli {
@@ -16,7 +18,28 @@ Result<store::Store> Session::open_store() const {
   store::OpenOptions options;
   if (const std::string limit = variable("SLIPWAY_MAX_SIZE"); !limit.empty())
     options.max_size = TRY(context(parse_human_size(limit), "while reading SLIPWAY_MAX_SIZE"));
-  return store::Store::open(root, options);  // its errors name the root
+  const auto before = store::set_aside_databases(root);
+  auto store = TRY(store::Store::open(root, options));  // its errors name the root
+  for (const auto& name : store::set_aside_databases(root))
+    if (std::ranges::find(before, name) == before.end())
+      say(
+          fmt::format("WARNING: the store's database was broken or lost; it was made again from the blobs, and {} was "
+                      "set aside. Names "
+                      "of images, pushed repositories, tags and caches may be gone: 'slipway images -a' and 'slipway "
+                      "registry ls' show "
+                      "what there is; load or push the rest again, then remove that file\n",
+                      printable(fmt::format("{}/{}", root, name), 512)));
+  return store;
+}
+
+bool Session::tell_of_databases_set_aside() const {
+  const auto names = store::set_aside_databases(root);
+  for (const auto& name : names)
+    say(fmt::format(
+        "{} was set aside when the store's database was broken or lost: names, pushed repositories, tags and "
+        "caches may have gone with it; remove it when nothing is missed\n",
+        printable(fmt::format("{}/{}", root, name), 512)));
+  return !names.empty();
 }
 
 Result<registry::Client> Session::registry_client(const Arguments& arguments) const {

@@ -34,7 +34,10 @@ class Session {
   std::function<Status()> enter_user_namespace = [] { return Status{}; };
 
   [[nodiscard]] std::string variable(const std::string& name) const { return environment(name).value_or(""); }
+  /// Says it when the store's database was lost or broken and had to be made anew.
   [[nodiscard]] Result<store::Store> open_store() const;
+  /// Whether a database was set aside and not removed yet; then it says so.
+  bool tell_of_databases_set_aside() const;
   /// Registries as environment, files and the options of cli/registry_options.hpp have them.
   [[nodiscard]] Result<registry::Client> registry_client(const Arguments& arguments) const;
   /// Reader of progress as `--progress` (or --quiet, BUILDKIT_PROGRESS, and whether standard error is a terminal) says;

@@ -13,6 +13,7 @@
 #include "store/core.hpp"
 #include "store/mark.hpp"
 #include "store/origin_rows.hpp"
+#include "store/rebuilt.hpp"
 #include "store/repositories.hpp"
 #include "store/repository_rows.hpp"
 #include "store/state.hpp"
@@ -74,6 +75,7 @@ std::vector<oci::Digest> being_sent(const Core& core, const std::vector<oci::Dig
 
 Result<Doomed> find_doomed(Core& core, Connection& db, const MarkOptions& options) {
   Graph graph = TRY(read_graph(db, core.boot));
+  graph.leased_blobs.merge(TRY(kept_after_rebuild(db, now().seconds)));
   while (true) {
     Doomed doomed = rest_of(graph, mark(graph, options));
     const auto sent = being_sent(core, doomed.blobs);
@@ -220,9 +222,12 @@ Status sweep_keys(const Core& core) {
 Status sweep_facts(Core& core, bool all) {
   auto db = core.database.lock();
   const std::int64_t before = all ? now().seconds + 1 : now().seconds - kFactLife;
-  if (!TRY(db->number("SELECT 1 FROM facts WHERE noted < ? LIMIT 1", {before}))) return {};
+  const std::int64_t old = now().seconds - kFactLife;
+  static constexpr std::string_view kWhich = " FROM facts WHERE noted < ? AND (kind <> ? OR noted < ?)";
+  static const std::string any = fmt::format("SELECT 1{} LIMIT 1", kWhich), drop = fmt::format("DELETE{}", kWhich);
+  if (!TRY(db->number(any, {before, kKeptFact, old}))) return {};
   Txn txn = TRY(Txn::write(*db));
-  TRY(db->run("DELETE FROM facts WHERE noted < ?", {before}));
+  TRY(db->run(drop, {before, kKeptFact, old}));
   return txn.commit();
 }
 

@@ -3,6 +3,7 @@
 // The new database is made beside the old name and renamed to it when it is whole: a crash in between leaves no
 // meta.db, and the next open starts again. Processes that still have the old file open notice at their next write
 // transaction (Connection::still_there).
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -11,11 +12,15 @@
 #include "oci/image.hpp"
 #include "store/core.hpp"
 #include "store/origin_rows.hpp"
+#include "store/rebuilt.hpp"
 #include "store/repository_rows.hpp"
 #include "sys/file.hpp"
 
 namespace slipway::store {
 namespace {
+
+constexpr std::string_view kAside = "meta.db.broken-";
+constexpr std::int64_t kKeptSeconds = 86400;
 
 /// Where images go whose names are lost: as dangling entries, so that they are seen and gc leaves them alone.
 constexpr std::string_view kScope = "default";
@@ -29,14 +34,16 @@ struct SavedName {
   std::string word;
 };
 
-/// meta.db, if any, becomes meta.db.broken-<time>[-n], its WAL with it. Gives its new path.
+/// meta.db, if any, becomes meta.db.broken-<time>[-n], its WAL with it. Gives its new path. Of one that is lost an
+/// empty file of that name says so.
 Result<std::string> set_aside(const Core& core) {
   const std::string path = core.database_path();
-  const std::string base = fmt::format("{}.broken-{}", path, now().seconds);
+  const std::string base = fmt::format("{}/{}{}", core.root, kAside, now().seconds);
   std::string aside = base;
   for (int n = 1; TRY(sys::lstat_at(AT_FDCWD, aside)); ++n) aside = fmt::format("{}-{}", base, n);
   const bool here = TRY(sys::lstat_at(AT_FDCWD, path)).has_value();
   if (here) TRY(sys::rename_at(AT_FDCWD, path, AT_FDCWD, aside));
+  if (!here && set_aside_databases(core.root).empty()) TRY(sys::replace_file(aside, "", 0600));
   // A WAL without its file would be replayed into the next one of that name.
   if (TRY(sys::lstat_at(AT_FDCWD, path + "-wal"))) {
     if (here) {
@@ -74,16 +81,23 @@ struct Found {
   std::map<oci::Digest, std::int64_t> blobs;
   std::map<oci::Digest, std::string> documents;  ///< manifests and indexes, with their media types
   std::set<oci::Digest> children;                ///< manifests of some index: no images of their own
+  std::set<oci::Digest> kept;                    ///< JSON documents, whatever they are, and what they name
 };
 
 void look_at_document(const Core& core, const oci::Digest& digest, Found& found) {
   const auto bytes = sys::read_file(core.blob_path(digest), oci::kManifestLimit);
   if (!bytes || !bytes->starts_with('{')) return;
+  found.kept.insert(digest);
   if (const auto index = oci::Index::parse(*bytes, "")) {
     found.documents.emplace(digest, index->media_type());
-    for (const auto& child : index->manifests()) found.children.insert(child.digest);
+    for (const auto& child : index->manifests()) {
+      found.children.insert(child.digest);
+      found.kept.insert(child.digest);
+    }
   } else if (const auto manifest = oci::Manifest::parse(*bytes, "")) {
     found.documents.emplace(digest, manifest->media_type());
+    found.kept.insert(manifest->config().digest);
+    for (const auto& layer : manifest->layers()) found.kept.insert(layer.digest);
   }
 }
 
@@ -145,6 +159,18 @@ Status write_origins(Core& core, const std::vector<SavedOrigin>& saved) {
   return txn.commit();
 }
 
+Status write_kept(Core& core, const Found& found) {
+  auto db = core.database.lock();
+  Txn txn = TRY(Txn::write(*db));
+  const std::int64_t time = now().seconds;
+  for (const auto& digest : found.kept) {
+    if (!found.blobs.contains(digest)) continue;
+    TRY(db->run("INSERT OR REPLACE INTO facts (kind, key, value, noted) VALUES (?, ?, ?, ?)",
+                {kKeptFact, Bind::bytes(digest.text()), Bind::bytes(""), time}));
+  }
+  return txn.commit();
+}
+
 Status remove_database(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) TRY(sys::unlink_at(AT_FDCWD, path + suffix));
   return {};
@@ -168,6 +194,25 @@ Status put_in_place(Core& core, const std::string& fresh) {
 }
 
 }  // namespace
+
+std::vector<std::string> set_aside_databases(const std::string& root) {
+  std::vector<std::string> found;
+  const auto directory = sys::open(root, O_RDONLY | O_DIRECTORY);
+  if (!directory) return found;
+  const auto names = sys::list_directory(directory->get(), root);
+  for (const auto& name : names ? *names : std::vector<std::string>())
+    if (name.starts_with(kAside) && !name.ends_with("-wal")) found.push_back(name);
+  std::ranges::sort(found);
+  return found;
+}
+
+Result<std::unordered_set<oci::Digest>> kept_after_rebuild(Connection& db, std::int64_t now) {
+  std::unordered_set<oci::Digest> kept;
+  Rows rows = TRY(db.query("SELECT key FROM facts WHERE kind = ? AND noted > ?", {kKeptFact, now - kKeptSeconds}));
+  while (TRY(rows.next()))
+    if (auto digest = oci::Digest::parse(rows.text(0))) kept.insert(*digest);
+  return kept;
+}
 
 Status rebuild(Core& core) {
   core.database.lock()->close();
@@ -194,6 +239,7 @@ Status rebuild(Core& core) {
   TRY(restore_repositories(core, repositories));
   TRY(name_images(core, found, std::move(names), repositories));
   TRY(write_origins(core, origins));
+  TRY(write_kept(core, found));
   return context(put_in_place(core, fresh), "while rebuilding {}", printable(core.database_path()));
 }
 

@@ -409,7 +409,11 @@ NewManifest read_again(Core& core, const SavedRepositories::Link& link) {
   const auto bytes = read_blob(core, link.digest, oci::kManifestLimit);
   if (!bytes) return manifest;
   if (const auto index = oci::Index::parse(*bytes, link.media_type)) {
-    for (const auto& child : index->manifests()) manifest.manifests.push_back(child.digest);
+    for (const auto& child : index->manifests()) {  // of an older BuildKit's cache they are layers and a config
+      const bool document =
+          oci::media_type::is_index(child.media_type) || oci::media_type::is_manifest(child.media_type);
+      (document ? manifest.manifests : manifest.blobs).push_back(child.digest);
+    }
   } else if (const auto image = oci::Manifest::parse(*bytes, link.media_type)) {
     manifest.blobs.push_back(image->config().digest);
     for (const auto& layer : image->layers()) manifest.blobs.push_back(layer.digest);

@@ -1,4 +1,5 @@
 #include "store/repositories.hpp"
+#include "store/rebuilt.hpp"
 
 #include "store/schema.hpp"
 #include "store/test_store.hpp"
@@ -319,6 +320,50 @@ TEST_F(RepositoriesTest, WithoutADatabaseTheirImagesAreDangling) {
   EXPECT_EQ(store.list_names(kScope)->size(), 1U);
   ASSERT_TRUE(store.gc({}, Cancel()));
   EXPECT_TRUE(store.open_blob(manifest));
+}
+
+TEST_F(RepositoriesTest, ARebuildKeepsDocumentsADay) {
+  std::vector<oci::Digest> all;
+  {
+    Store store = open();
+    Repositories own(store, "");
+    const Blob layer = push(own, "cache", "a layer"), config = push(own, "cache", "[]");
+    const auto entry = [](const Blob& blob, std::string_view type) {
+      return oci::Descriptor{.media_type = std::string(type), .digest = blob.digest, .size = blob.size};
+    };
+    const auto index = oci::Index::make(oci::Family::kOci, {entry(layer, oci::media_type::kOciLayerGzip),
+                                                            entry(config, "application/vnd.buildkit.cacheconfig.v0")});
+    all = {layer.digest, config.digest};
+    all.push_back(RepositoriesTest::put(store, own, "cache", index.raw(), all, {"1"}, {}));
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) ASSERT_TRUE(sys::unlink_at(AT_FDCWD, root + "/meta.db" + suffix));
+  EXPECT_TRUE(set_aside_databases(root).empty());
+  Store store = open();
+  EXPECT_EQ(set_aside_databases(root).size(), 1U) << "it was lost: an empty file says so";
+  ASSERT_TRUE(store.gc({.all = true}, Cancel()));
+  ASSERT_TRUE(store.gc({}, Cancel()));
+  for (const auto& digest : all) EXPECT_TRUE(store.open_blob(digest)) << digest.text();
+  sql("UPDATE facts SET noted = noted - 86400");
+  ASSERT_TRUE(store.gc({}, Cancel()));
+  for (const auto& digest : all) EXPECT_FALSE(store.open_blob(digest)) << digest.text();
+}
+
+TEST_F(RepositoriesTest, AnIndexOfBlobsIsSavedWithWhatItNames) {
+  Store store = open();
+  Repositories own(store, "");
+  ASSERT_TRUE(testing::build_seed(store, 1));
+  const Blob layer = push(own, "cache", "a layer");
+  const auto index = oci::Index::make(
+      oci::Family::kOci,
+      {{.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = layer.digest, .size = layer.size}});
+  RepositoriesTest::put(store, own, "cache", index.raw(), {layer.digest}, {"1"}, {});
+  sql("PRAGMA writable_schema=ON;"
+      "UPDATE sqlite_schema SET sql = 'CREATE INDEX layers_by_diff ON layers (blob)' WHERE name = 'layers_by_diff'");
+  Store again = open();
+  EXPECT_FALSE(problems(again, true).empty());
+  sql("DELETE FROM facts; UPDATE repository_links SET linked = linked - 1000000");
+  ASSERT_TRUE(again.gc({}, Cancel()));
+  EXPECT_TRUE(again.open_blob(layer.digest)) << "the index names it";
 }
 
 TEST_F(RepositoriesTest, ADatabaseOfSchema4KeepsAllItHas) {

@@ -912,6 +912,37 @@ class ForeignTest(RemotesCase):
         self.reader.assert_clean(self)
 
 
+class RebuildTest(RemotesCase):
+    """meta.db is broken where everybody writes: what was pushed may be lost, and that is told."""
+
+    def test_it_is_told_and_caches_have_a_day(self):
+        own = self.closing(OwnRegistry(self.slipway))
+        own.push_image("team/app", "1")
+        source = self.context("FROM scratch\nCOPY f /f\n", {"f": "x"}, name="cc")
+        self.other().build(source, "--cache-to", f"type=registry,ref={own.host}/c:1,mode=max,image-manifest=false")
+        own.close()
+        with contextlib.closing(sqlite3.connect(self.slipway.root / "meta.db")) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            pushed = [row[0].hex() for row in db.execute("SELECT digest FROM repository_links")]
+        with open(self.slipway.root / "meta.db", "r+b") as file:
+            file.seek(100)
+            file.write(b"\xff" * 40)
+        told = self.slipway("images").err
+        self.assertEqual(1, told.count("WARNING: the store's database was broken or lost"), told)
+        aside = [path for path in self.slipway.root.iterdir() if path.name.startswith("meta.db.broken-")]
+        self.assertEqual(1, len(aside))
+        self.assertIn(str(aside[0]), told)
+        self.assertNotIn("WARNING", self.slipway("images").err, "once")
+        for arguments in (["registry", "ls"], ["fsck"]):
+            self.assertIn(f"{aside[0]} was set aside", self.slipway(*arguments).err, arguments)
+        self.slipway("gc")
+        for digest in pushed:
+            self.assertTrue((self.slipway.root / "blobs/sha256" / digest).exists(), digest)
+        aside[0].unlink()
+        self.assertIn("the store is clean", self.slipway("fsck").err)
+        self.assertNotIn("set aside", self.slipway("registry", "ls").err)
+
+
 class WithoutMounts(http.server.ThreadingHTTPServer):
     """Before a registry: forgets the query of a POST, so that nothing is mounted. `posts` counts them."""
 
