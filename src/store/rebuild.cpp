@@ -201,7 +201,7 @@ std::vector<std::string> set_aside_databases(const std::string& root) {
   if (!directory) return found;
   const auto names = sys::list_directory(directory->get(), root);
   for (const auto& name : names ? *names : std::vector<std::string>())
-    if (name.starts_with(kAside) && !name.ends_with("-wal")) found.push_back(name);
+    if (name.starts_with(kAside) && !name.ends_with("-wal") && !name.ends_with("-shm")) found.push_back(name);
   std::ranges::sort(found);
   return found;
 }

@@ -356,7 +356,11 @@ TEST_F(RepositoriesTest, AnIndexOfBlobsIsSavedWithWhatItNames) {
   const auto index = oci::Index::make(
       oci::Family::kOci,
       {{.media_type = std::string(oci::media_type::kOciLayerGzip), .digest = layer.digest, .size = layer.size}});
-  RepositoriesTest::put(store, own, "cache", index.raw(), {layer.digest}, {"1"}, {});
+  const NewManifest document{.digest = store.put_blob(*store.lease("test"), index.raw())->digest,
+                             .media_type = index.media_type(),
+                             .subject = {},
+                             .blobs = {layer.digest}};
+  ASSERT_TRUE(own.put_manifest("cache", document, {"1"})->empty());
   sql("PRAGMA writable_schema=ON;"
       "UPDATE sqlite_schema SET sql = 'CREATE INDEX layers_by_diff ON layers (blob)' WHERE name = 'layers_by_diff'");
   Store again = open();
