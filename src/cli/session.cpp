@@ -37,7 +37,7 @@ bool Session::tell_of_databases_set_aside() const {
   for (const auto& name : names)
     say(fmt::format(
         "{} was set aside when the store's database was broken or lost: names, pushed repositories, tags and "
-        "caches may have gone with it; remove it when nothing is missed\n",
+        "caches may have gone with it; remove it, -wal and -shm with it, when nothing is missed\n",
         printable(fmt::format("{}/{}", root, name), 512)));
   return !names.empty();
 }
