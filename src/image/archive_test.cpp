@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "image/archive.hpp"
 #include "image/image.hpp"
+#include "image/proofs.hpp"
 #include "layer/codec.hpp"
 #include "layer/tar_writer.hpp"
 #include "sys/child.hpp"
@@ -136,8 +137,14 @@ class ArchiveTest : public testing::Test {
     EXPECT_TRUE(loaded.error().message().contains(part)) << loaded.error().message();
     return loaded.error().code();
   }
+  /// As `slipway load` names what it has loaded.
+  Holder named(const Loaded& loaded) {
+    for (const auto& name : loaded.references)
+      EXPECT_TRUE(store_.set_name("default", name, loaded.target, loaded.media_type, store::Durable::kNo, kOwnWord));
+    return Holder(loaded.references);
+  }
   Details details_of(const Loaded& loaded) {
-    auto found = details(store_, Holder(loaded.references), loaded.target, loaded.media_type, oci::Platform::host());
+    auto found = details(store_, named(loaded), loaded.target, loaded.media_type, oci::Platform::host());
     EXPECT_TRUE(found) << found.error().message();
     return *found;
   }
@@ -299,8 +306,8 @@ TEST_F(ArchiveTest, SaveAndLoadAreInverse) {
   const auto original = load_bytes(sample_.docker()).value().front();
   for (const auto kind : {ArchiveKind::kBoth, ArchiveKind::kOciOnly}) {
     const std::string bytes =
-        saved({{original.references, original.target, original.media_type, Holder(original.references)}}, kind);
-    EXPECT_EQ(bytes, saved({{original.references, original.target, original.media_type, Holder(original.references)}},
+        saved({{original.references, original.target, original.media_type, named(original)}}, kind);
+    EXPECT_EQ(bytes, saved({{original.references, original.target, original.media_type, named(original)}},
                            kind));  // deterministic
     auto other = store::Store::open(directory_.path() + fmt::format("/other{}", static_cast<int>(kind)), {}).value();
     const auto lease = other.lease("test").value();
@@ -318,8 +325,8 @@ TEST_F(ArchiveTest, SeveralImagesShareBlobs) {
   const std::string rootfs = sample_.lower;
   const auto two = import_rootfs(store_, lease_, source_of(rootfs), oci::Platform::host(), {}).value();
   const auto name = oci::Reference::parse("base:1").value();
-  const std::string bytes = saved({{one.references, one.target, one.media_type, Holder(one.references)},
-                                   {{name}, two.target, two.media_type, Holder({name})},
+  const std::string bytes = saved({{one.references, one.target, one.media_type, named(one)},
+                                   {{name}, two.target, two.media_type, Holder::maker()},
                                    {{}, one.target, one.media_type, Holder({})}});
   const auto loaded = load_bytes(bytes);
   ASSERT_TRUE(loaded) << loaded.error().message();
@@ -338,8 +345,8 @@ TEST_F(ArchiveTest, SaveNeedsTheBlobs) {
 TEST_F(ArchiveTest, SkopeoReadsWhatWeWrite) {
   const auto image = load_bytes(sample_.docker()).value().front();
   const std::string path = directory_.path() + "/saved.tar";
-  ASSERT_TRUE(sys::replace_file(
-      path, saved({{{image.references[0]}, image.target, image.media_type, Holder(image.references)}}), 0600));
+  ASSERT_TRUE(
+      sys::replace_file(path, saved({{{image.references[0]}, image.target, image.media_type, named(image)}}), 0600));
   for (const std::string transport : {"docker-archive:", "oci-archive:"}) {
     const auto run = sys::run(
         {.argv = {"skopeo", "inspect", "--config", "--raw", transport + path},

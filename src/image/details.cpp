@@ -42,7 +42,10 @@ Result<oci::Manifest> any_manifest(store::Store& store, const Holder& holder, co
 Result<oci::ImageConfig> config_of(store::Store& store, const Holder& holder, const oci::Manifest& manifest) {
   const oci::Digest& config = manifest.config().digest;
   if (!TRY(holder.has(store, manifest.digest(), config)))
-    return fail(Code::kNotFound, "its config {} is not here", config.text());
+    return fail(Code::kNotFound,
+                "nothing says that the config {} is its own, since it came from elsewhere, or the store's database was"
+                " lost or is of an older version: pull, load or build it once more",
+                config.text());
   return oci::ImageConfig::parse(TRY(store.read_blob(config, oci::kConfigLimit)));
 }
 

@@ -41,8 +41,8 @@ class DetailsTest : public testing::Test {
   }
   void name(const std::string& text, const oci::Digest& target,
             std::string_view media_type = oci::media_type::kOciManifest) {
-    ASSERT_TRUE(
-        store_.set_name("default", oci::Reference::parse(text).value(), target, media_type, store::Durable::kNo));
+    ASSERT_TRUE(store_.set_name("default", oci::Reference::parse(text).value(), target, media_type, store::Durable::kNo,
+                                kOwnWord));
   }
   std::string found(const std::string& text) {
     const auto result = find(store_, "default", text);

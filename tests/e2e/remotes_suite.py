@@ -933,7 +933,7 @@ class RebuildTest(RemotesCase):
                  if path.name.startswith("meta.db.broken-") and not path.name.endswith(("-wal", "-shm"))]
         self.assertEqual(1, len(aside))
         self.assertIn(str(aside[0]), told)
-        self.assertNotIn("WARNING", self.slipway("images").err, "once")
+        self.assertNotIn("WARNING: the store's database", self.slipway("images").err, "once")
         for arguments in (["registry", "ls"], ["fsck"]):
             self.assertIn(f"{aside[0]} was set aside", self.slipway(*arguments).err, arguments)
         self.slipway("gc")
