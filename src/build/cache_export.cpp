@@ -10,6 +10,7 @@
 #include "build/definition.hpp"
 #include "build/recompress.hpp"
 #include "image/parallel.hpp"
+#include "image/proofs.hpp"
 #include "image/transfers.hpp"
 #include "oci/canonical_json.hpp"
 #include "registry/base64.hpp"
@@ -288,10 +289,14 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
           });
         };
         const auto find_mount = [&] { return mount_for(name, there, blob.digest, vertex, inner); };
-        const auto progress = [&](std::int64_t sent) { report.done(sent); };
+        std::int64_t sent = 0;
+        const auto progress = [&](std::int64_t position) {
+          sent = std::max(sent, position);
+          report.done(position);
+        };
         TRY(context(repository.upload(blob, open, find_mount, progress, inner), "while uploading {}",
                     blob.digest.text()));
-        return store::Origins(shop_.store).note(there, blob.digest);
+        return image::note_uploaded(store::Origins(shop_.store), there, blob, sent);
       }));
   const auto open_config = [&](std::int64_t offset) -> Result<layer::Source> {
     return layer::Source([&, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {

@@ -70,7 +70,9 @@ Status Fetch::download(store::Store& store, store::Repositories& repositories, c
   const store::Lease lease = TRY(store.lease("mirror"));
   // Another process may be at it: a pull, or a second mirror.
   const sys::FileLock one_at_a_time = TRY(store.lock_key(digest_, cancel));
-  const auto known = word_ == registry::Word::kFirm ? TRY(store.acquire_blob(lease, digest_)) : std::nullopt;
+  // A HEAD says that it has the blob; that it is its own to give was seen when the bytes came from there once.
+  const bool came = word_ == registry::Word::kFirm && TRY(repositories.find_blob_anywhere(digest_)).has_value();
+  const auto known = came ? TRY(store.acquire_blob(lease, digest_)) : std::nullopt;
   if (known) {
     if (known->size != size_)
       return fail(Code::kDataLoss, "{} has {} bytes and not {}, as was told", digest_.text(), known->size, size_);

@@ -176,8 +176,8 @@ Status store_bytes(store::Store& store, const store::Lease& lease, const Pushed&
 
 /// Of what the manifest names and the repository does not have, as much as a person reads.
 std::unexpected<Problem> lacks(std::vector<oci::Digest> missing) {
-  std::string message = fmt::format("the repository does not have {}, which the manifest names: push that first",
-                                    missing.front().text());
+  std::string message =
+      fmt::format("the repository does not have {}, which the manifest names: push that first", missing.front().text());
   if (const std::size_t others = missing.size() - 1; others > 0)
     message = fmt::format("the repository does not have {} and {} more that the manifest names: push them first",
                           missing.front().text(), others);

@@ -413,6 +413,7 @@ std::expected<Mirror::FoundBlob, Problem> Mirror::ask_for_blob(const std::string
 /// away when the next client wants the bytes.
 Status Mirror::link_if_here(const std::string& repository, const oci::Digest& digest, std::int64_t size) {
   const store::Lease lease = TRY(store_.lease("mirror"));
+  if (!TRY(repositories_.find_blob_anywhere(digest))) return {};  // it never came from there: it will have to
   const auto known = TRY(store_.acquire_blob(lease, digest));
   return known && known->size == size ? repositories_.link_blob(repository, digest) : Status();
 }

@@ -46,6 +46,13 @@ std::optional<oci::Reference> giver_of(const store::Origin& own) {
   return giver ? std::optional(*std::move(giver)) : std::nullopt;
 }
 
+Status note_uploaded(const store::Origins& origins, const store::Origin& repository, const oci::Descriptor& blob,
+                     std::int64_t sent) {
+  const bool got = blob.size > 0 && sent >= blob.size;
+  if (!got && !TRY(origins.repository_with(repository.registry, blob.digest))) return {};
+  return origins.note(repository, blob.digest);
+}
+
 Status note_own_blobs(const store::Origins& origins, const oci::Manifest& manifest) {
   std::vector<oci::Digest> blobs = {manifest.config().digest};
   for (const auto& layer : manifest.layers()) blobs.push_back(layer.digest);

@@ -47,6 +47,10 @@ inline constexpr std::string_view kOwnWord = "own";
 /// The repository of Origin::image_of(), to ask for what is missing.
 [[nodiscard]] std::optional<oci::Reference> giver_of(const store::Origin& own);
 
+/// After an upload to `repository`, of which `sent` bytes went out: notes that it has the blob when it got all of them,
+/// or when something of its registry had it before. That it says so (a HEAD, a mount) is no proof.
+[[nodiscard]] Status note_uploaded(const store::Origins& origins, const store::Origin& repository,
+                                   const oci::Descriptor& blob, std::int64_t sent);
 /// For an image that was made here, or whose archive held all of it.
 [[nodiscard]] Status note_own_blobs(const store::Origins& origins, const oci::Manifest& manifest);
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "http/loopback_server.hpp"
 #include "image/image_fixture.hpp"
 #include "image/proofs.hpp"
 #include "image/transfers.hpp"
@@ -159,6 +160,47 @@ TEST(Push, DoesNotMountWhatTheImageIsNotKnownToHave) {
     EXPECT_FALSE(place.client.repository(ref).has_blob(layer, {}).value_or(false)) << from;
     EXPECT_EQ(count(server.log(), "from=team%2Fsecret"), 0) << from;
   }
+}
+
+/// A registry that says it has a blob, or that it has mounted one, has shown nothing.
+TEST(Push, TheRegistrysWordForABlobIsNoProof) {
+  using http::testing::Connection;
+  using http::testing::Received;
+  Workplace place;
+  const Built secret = build({tar_of({{"a", "one"}})}), other = build({tar_of({{"a", "two"}})});
+  keep(place, secret);
+  const std::string& layer = secret.layers[0];
+  const auto manifest = oci::Manifest::make(
+      oci::Family::kOci, testing::describe(other.config, oci::media_type::kOciConfig),
+      {testing::describe(layer, oci::media_type::layer(oci::Family::kOci, oci::Compression::kGzip))});
+  for (const auto& bytes : {manifest.raw(), other.config}) ASSERT_TRUE(place.store.put_blob(place.lease, bytes));
+  const store::Origins origins(place.store);
+  ASSERT_TRUE(origins.note(store::Origin::image(manifest.digest()), manifest.config().digest));
+  bool mounts = false;
+  const http::testing::LoopbackServer liar([&](const Received& request, Connection& peer) {
+    const bool blob = request.target.contains("/blobs/sha256:");
+    if (request.method == "HEAD") {
+      const char* status = blob && !mounts ? "200 OK" : "404 X";
+      return (void)peer.send(fmt::format("HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", status));
+    }
+    peer.reply(request.target == "/v2/" ? 200 : 201, {}, "");
+  });
+  const auto named = reference(liar.authority() + "/team/app:1"), copy = reference(liar.authority() + "/team/copy:1");
+  ASSERT_TRUE(remember_place(place.store, manifest.digest(), named, {oci::Digest::of(layer)}));
+  const auto noted = [&](const oci::Reference& name, std::string_view bytes) {
+    return *origins.has(origin_of(name, registry::Trust::kVerified), oci::Digest::of(bytes));
+  };
+  const auto there = place.images().push(manifest.digest(), manifest.media_type(), named, place, {});
+  ASSERT_TRUE(there) << there.error().message();
+  EXPECT_FALSE(noted(named, layer)) << "a HEAD";
+  mounts = true;
+  const auto mounted = place.images().push(manifest.digest(), manifest.media_type(), copy, place, {});
+  ASSERT_TRUE(mounted) << mounted.error().message();
+  EXPECT_FALSE(noted(copy, layer)) << "a mount";
+  // What it got, or what came from there before, is.
+  ASSERT_TRUE(origins.note(origin_of(named, registry::Trust::kVerified), oci::Digest::of(layer)));
+  ASSERT_TRUE(place.images().push(manifest.digest(), manifest.media_type(), copy, place, {}));
+  EXPECT_TRUE(noted(copy, layer));
 }
 
 TEST(Push, AnIndexWithAllItsImages) {

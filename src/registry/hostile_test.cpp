@@ -609,6 +609,18 @@ TEST(Retry, WaitingIsCancelled) {
   EXPECT_EQ(got.error().code(), Code::kCancelled);
 }
 
+TEST(Retry, AFullRegistryIsNotTriedAgain) {
+  const LoopbackServer server([](const Received& request, Connection& peer) {
+    if (request.target == "/v2/") return peer.reply(200, {}, "");
+    peer.reply(507, {}, R"({"errors":[{"code":"DENIED","message":"the registry's store is full"}]})");
+  });
+  const auto got = get_manifest(server);
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().message(), HasSubstr("store is full"));
+  EXPECT_THAT(got.error().hint(), HasSubstr("no room in the registry"));
+  EXPECT_EQ(count(server, "/v2/app/"), 1U);
+}
+
 TEST(Retry, AWaitIsTold) {
   const LoopbackServer server([&](const Received& request, Connection& peer) {
     if (request.target == "/v2/") return peer.reply(200, {}, "");

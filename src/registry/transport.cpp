@@ -179,8 +179,10 @@ Setback setback_of_status(const Reply& reply, std::string_view what, const Asked
     error.with_hint("is it a registry's address? A proxy, or a page to log in at, may be in between");
   if (reply.status == 508)  // mirrors in a loop: it would be one again
     return {.error = std::move(error).with_errno(ELOOP), .status = reply.status};
+  if (reply.status == 507) error.with_hint("there is no room in the registry: who runs it has to make some");
   Setback setback{.error = std::move(error), .status = reply.status};
-  if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501)) return setback;
+  if (reply.status != 408 && reply.status != 429 && (reply.status < 500 || reply.status == 501 || reply.status == 507))
+    return setback;
   setback.retries = kMostRetries;
   if (const auto value = reply.headers.find("Retry-After")) setback.retry_after = parse_retry_after(*value, now());
   if (setback.retry_after) setback.error.with_retry_after(*setback.retry_after);
