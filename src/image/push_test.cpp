@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <atomic>
 
 #include "http/loopback_server.hpp"
 #include "image/image_fixture.hpp"
@@ -176,11 +177,12 @@ TEST(Push, TheRegistrysWordForABlobIsNoProof) {
   for (const auto& bytes : {manifest.raw(), other.config}) ASSERT_TRUE(place.store.put_blob(place.lease, bytes));
   const store::Origins origins(place.store);
   ASSERT_TRUE(origins.note(store::Origin::image(manifest.digest()), manifest.config().digest));
-  bool mounts = false;
+  std::atomic<bool> mounts = false;
   const http::testing::LoopbackServer liar([&](const Received& request, Connection& peer) {
     const bool blob = request.target.contains("/blobs/sha256:");
     if (request.method == "HEAD") {
-      const char* status = blob && !mounts ? "200 OK" : "404 X";
+      const bool lacks = mounts && request.target.contains(oci::Digest::of(layer).text());
+      const char* status = blob && !lacks ? "200 OK" : "404 X";
       return (void)peer.send(fmt::format("HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", status));
     }
     peer.reply(request.target == "/v2/" ? 200 : 201, {}, "");
