@@ -942,12 +942,24 @@ class MirrorTest(RegistryCase):
         digest = own.push_blob("private/app", self.layer)
         self.assertEqual(self.blob, digest)
         honest = self.upstream.blobs[self.blob]
-        for wrong in (honest[:5], honest + b"x"):
-            self.upstream.blobs[self.blob] = wrong
-            status, _, body = self.mirror().ask("GET", f"/v2/team/app/blobs/{self.blob}")
-            self.assertEqual(502, status, body[:200])
+        lies = (honest[:5], honest + b"x")
+        for self.upstream.blobs[self.blob] in lies:  # it never came from there: it has to, and is wrong
+            with self.assertRaises((ConnectionError, http.client.HTTPException)):
+                self.mirror().ask("GET", f"/v2/team/app/blobs/{self.blob}")
         self.upstream.blobs[self.blob] = honest
         self.assertEqual(self.layer, self.mirror().ask("GET", f"/v2/team/app/blobs/{self.blob}", status=200)[2])
+        for self.upstream.blobs[self.blob] in lies:
+            status, _, body = self.mirror().ask("GET", f"/v2/team/copy/blobs/{self.blob}")
+            self.assertEqual(502, status, body[:200])
+
+    def test_a_head_of_the_upstream_gives_nothing_that_never_came_from_it(self):
+        digest = self.registry().push_blob("private/app", b"not of the upstream")
+        self.upstream.blobs[digest] = b"?" * len(b"not of the upstream")
+        mirror = self.mirror()
+        mirror.ask("HEAD", f"/v2/any/blobs/{digest}", status=200)
+        for _ in range(2):
+            with self.assertRaises((ConnectionError, http.client.HTTPException)):
+                mirror.ask("GET", f"/v2/any/blobs/{digest}")
 
     def test_a_full_store_of_a_mirror_says_so_before_the_body(self):
         mirror = self.mirror(env={"SLIPWAY_MAX_SIZE": "1MiB"})
