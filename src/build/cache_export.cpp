@@ -289,14 +289,10 @@ Status CacheExport::push(const CacheTarget& target, const Document& document, pr
           });
         };
         const auto find_mount = [&] { return mount_for(name, there, blob.digest, vertex, inner); };
-        std::int64_t sent = 0;
-        const auto progress = [&](std::int64_t position) {
-          sent = std::max(sent, position);
-          report.done(position);
-        };
+        const auto progress = [&](std::int64_t sent) { report.done(sent); };
         TRY(context(repository.upload(blob, open, find_mount, progress, inner), "while uploading {}",
                     blob.digest.text()));
-        return image::note_uploaded(store::Origins(shop_.store), there, blob, sent);
+        return image::note_uploaded(store::Origins(shop_.store), there, blob, report.farthest());
       }));
   const auto open_config = [&](std::int64_t offset) -> Result<layer::Source> {
     return layer::Source([&, offset](char* buffer, std::size_t size) mutable -> Result<std::size_t> {

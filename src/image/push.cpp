@@ -139,14 +139,11 @@ class Push {
       });
     };
     if (TRY(usable(blob.digest))) TRY(verify(blob, cancel));
-    std::int64_t sent = 0;
-    const auto progress = [&](std::int64_t position) {
-      sent = std::max(sent, position);
-      report.done(position);
-    };
+    const auto progress = [&](std::int64_t sent) { report.done(sent); };
     TRY(context(repository_.upload(blob, open, find_mount, progress, cancel), "while uploading {}",
                 blob.digest.text()));
-    return note_uploaded(store::Origins(images_.store), origin_of(reference_, repository_.trust()), blob, sent);
+    return note_uploaded(store::Origins(images_.store), origin_of(reference_, repository_.trust()), blob,
+                         report.farthest());
   }
 
   /// A repository of this registry that the blob may be mounted from. Knowing its digest gives nobody a right to it: as

@@ -199,8 +199,10 @@ Result<Resolver::Answer> Resolver::run() {
     image = resolve(*std::move(elsewhere));
   }
   if (!image && local_ && word.empty() && image.error().hint().empty())
-    return std::unexpected(std::move(image).error().with_hint(
-        "an older version put it here and did not write down where it came from: pull, load or build it once more"));
+    return std::unexpected(
+        std::move(image).error().with_hint("nothing says where it came from (an older version put it here, or the "
+                                           "store's database was lost): pull, load or "
+                                           "build it once more"));
   return Answer{TRY(std::move(image)), from_registry, word};
 }
 

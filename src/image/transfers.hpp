@@ -1,6 +1,7 @@
 // Transfers: blobs of one image into the store, each downloaded by one process once.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -85,11 +86,13 @@ class TransferReport {
   TransferReport(progress::Sink& sink, progress::VertexId vertex, std::string object, std::int64_t total)
       : sink_(sink), vertex_(vertex), object_(std::move(object)), total_(total) {}
   void done(std::int64_t bytes) {
+    farthest_ = std::max(farthest_, bytes);
     if (bytes < told_) told_ = 0;  // an upload that started over
     if (bytes - told_ < kStep && bytes != total_) return;
     told_ = bytes;
     sink_.on(progress::Transfer{vertex_, object_, bytes, total_});
   }
+  [[nodiscard]] std::int64_t farthest() const { return farthest_; }
 
  private:
   static constexpr std::int64_t kStep = 512 * 1024;
@@ -98,6 +101,7 @@ class TransferReport {
   std::string object_;
   std::int64_t total_;
   std::int64_t told_ = 0;
+  std::int64_t farthest_ = 0;
 };
 
 }  // namespace slipway::image
