@@ -37,12 +37,17 @@ class Proof : public ::testing::Test {
     const auto word = TRY(word_to_share(place.store, "default", built.digest(), {from.canonical()}));
     return place.store.set_name("default", to, built.digest(), built.media_type, store::Durable::kNo, word);
   }
-  static registry::Client client_of(registry::CredentialStore credentials) {
+  static registry::Client client_of(registry::CredentialStore credentials, int parallel_transfers = 6) {
     registry::ClientOptions options;
     options.credentials = std::move(credentials);
+    options.parallel_transfers = parallel_transfers;
     options.first_retry_ms = 1;
     options.certificate_directories = {};
     return registry::Client::make(std::move(options)).value();
+  }
+  /// Asks for one thing after the other: the first layer is shown before the second is refused, which ends a pull.
+  static registry::Client in_order(registry::CredentialStore credentials = {}) {
+    return client_of(std::move(credentials), 1);
   }
   const Built built = build({tar_of({{"a", "one"}}), tar_of({{"b", "two"}})});
   Server server{built};
@@ -106,8 +111,9 @@ TEST_F(Proof, AnotherRegistryHasToServeTheBytes) {
   Server thief(built);
   const std::string name = thief.authority() + "/team/app:1";
   thief.refuse(blob(built.layers[1]), 404);
+  registry::Client one_by_one = in_order();
   for (const char* scope : {"default", "job-1"}) {
-    const auto refused = pull(stranger, scope, name);
+    const auto refused = pull(one_by_one, scope, name);
     ASSERT_FALSE(refused) << "it has not got that layer";
     EXPECT_EQ(refused.error().code(), Code::kNotFound) << refused.error().message();
     EXPECT_FALSE(place.store.find_name(scope, reference(name)).value());
@@ -220,13 +226,30 @@ TEST_F(Proof, ATagTakesItsPlaceAlong) {
               UnorderedElementsAre("GET " + blob(built.layers[0]), "GET " + blob(built.layers[1])));
 }
 
+/// What is missing is asked of that place, and of nobody that the tag's own name means: "mine" is one of Docker Hub's.
+TEST_F(Proof, ATagAsksNobodyElse) {
+  Images images{place.store, place.lease, joe, "default"};
+  const auto name = reference(server.authority() + "/team/app:1"), mine = reference("mine:1");
+  ASSERT_TRUE(images.resolve(name, oci::Platform::host(), PullPolicy::kMissing, place, 1, {}));
+  ASSERT_TRUE(tag(name, mine));
+  const auto image = images.resolve(mine, oci::Platform::host(), PullPolicy::kMissing, place, 1, {});
+  ASSERT_TRUE(image) << image.error().message();
+  server.refuse(blob(built.layers[0]), 404);
+  const auto unpacked = images.unpack(*image, place, 1, {});
+  ASSERT_FALSE(unpacked);
+  const std::string told = unpacked.error().message();
+  EXPECT_TRUE(told.contains(server.authority() + " does not have blob")) << told;
+  EXPECT_TRUE(told.contains(fmt::format("from {}, where it came from", name.familiar_name()))) << told;
+}
+
 /// Another repository of the registry has the bytes: whether this one has them too is asked, not transferred.
 TEST_F(Proof, TheSameRegistryIsAskedByHead) {
   ASSERT_TRUE(pull(joe, "default"));
   server.also("other/app");
   const std::string name = server.authority() + "/other/app:1";
   server.refuse(blob(built.layers[1]), 404, "other/app");
-  const auto refused = pull(joe, "default", name);
+  registry::Client one_by_one = in_order(joe_for({server.authority()}));
+  const auto refused = pull(one_by_one, "default", name);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kNotFound) << refused.error().message();
   server.put(blob(built.layers[1]), built.layers[1], "application/octet-stream", "other/app");

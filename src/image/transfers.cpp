@@ -111,9 +111,14 @@ Result<std::optional<Arrival>> Transfers::take_from_place(const oci::Descriptor&
   const bool here = TRY(images_.store.acquire_blob(images_.lease, blob.digest)).has_value();
   const bool known = here && (TRY(there.hold(blob.digest)) || TRY(there.ask(blob.digest, cancel)));
   if (!known) {
-    const auto done = download(repository, blob, tee, begun, cancel);
+    auto done = download(repository, blob, tee, begun, cancel);
     if (!done && done.error().code() == Code::kCancelled) return std::unexpected(done.error());
-    if (!done) return std::nullopt;
+    // Whom the name says is a stranger to these bytes, unless they were seen there: "mine" is a name of Docker Hub's.
+    if (!done && TRY(store::Origins(images_.store).had(proofs_.repository(), blob.digest))) return std::nullopt;
+    if (!done)
+      return std::unexpected(std::move(done).error().add_context(
+          fmt::format("while fetching {} for {} from {}, where it came from", blob.digest.text(), reference_.familiar(),
+                      place->familiar_name())));
     if (*done == registry::Word::kStale) return Arrival::kTransferred;
     TRY(there.note_served(blob.digest));
   }

@@ -68,7 +68,8 @@ class Transfers {
   /// `begun` is set once `tee` got bytes.
   [[nodiscard]] Result<registry::Word> download(const registry::Repository& repository, const oci::Descriptor& blob,
                                                 const layer::Target& tee, bool& begun, const Cancel& cancel) const;
-  /// From where place_of() says, for an image of this store; nothing when it says nothing or it did not work.
+  /// From where place_of() says, for an image of this store; nothing when it says nothing, or when it did not work and
+  /// the repository that the name says had the blob once.
   [[nodiscard]] Result<std::optional<Arrival>> take_from_place(const oci::Descriptor& blob, const layer::Target& tee,
                                                                bool& begun, const Cancel& cancel) const;
 
